@@ -1,0 +1,35 @@
+# `make demo` and `make test` set everything up in .venv on a fresh machine and then run.
+PYTHON ?= python3
+VENV ?= .venv
+SEED ?= 0
+PROPOSER ?= torchvision
+OUTPUT ?= runs/demo
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-all check format clean
+
+demo: $(READY)
+	$(BIN)/ava-detect demo -o $(OUTPUT) --seed $(SEED) --proposer $(PROPOSER)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -m ""
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+
+$(READY): setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
