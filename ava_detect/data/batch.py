@@ -1,0 +1,76 @@
+"""What travels from the loader to the model: samples, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSample:
+    """One clip and its N people.
+
+    Attributes:
+        frames: u8[T, H, W, 3], RGB.
+        boxes: f32[N, 4], x1 y1 x2 y2 in pixels of ``frames``.
+        labels: f32[N, C] of 0 and 1, or None where nothing is known.
+        rows: i64[N], the identity of each box; see ``Keyframe``.
+    """
+
+    frames: Tensor
+    boxes: Tensor
+    labels: Tensor | None
+    rows: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ClipBatch:
+    """B clips of one size and their M people.
+
+    Frames stay bytes until they are on the device that runs the model (a quarter of the traffic);
+    mean and deviation belong to the model.
+
+    Attributes:
+        frames: u8[B, T, H, W, 3], RGB.
+        rois: f32[M, 5], the clip's number in the batch and x1 y1 x2 y2 in pixels of the clip.
+        labels: f32[M, C] of 0 and 1, or None.
+        rows: i64[M], the identity of each box.
+    """
+
+    frames: Tensor
+    rois: Tensor
+    labels: Tensor | None
+    rows: Tensor
+
+    def to(self, device: torch.device | str) -> ClipBatch:
+        """The same batch on ``device``; the copy is asynchronous from pinned memory."""
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> ClipBatch:
+        """The same batch in page-locked memory; ``DataLoader(pin_memory=True)`` calls this."""
+        return self._mapped(Tensor.pin_memory)
+
+    def _mapped(self, function) -> ClipBatch:
+        values = (getattr(self, field.name) for field in fields(self))
+        return ClipBatch(*(None if value is None else function(value) for value in values))
+
+
+def collate(samples: Sequence[ClipSample]) -> ClipBatch:
+    """Stack samples whose clips have one size; either all of them have labels or none."""
+    shapes = {tuple(sample.frames.shape) for sample in samples}
+    if len(shapes) != 1:
+        raise ValueError(f"clips of one batch must have one size [T, H, W, 3], got {shapes}")
+    rois = [
+        torch.cat([torch.full((len(sample.boxes), 1), float(number)), sample.boxes], dim=1)
+        for number, sample in enumerate(samples)
+    ]
+    unlabelled = all(sample.labels is None for sample in samples)
+    return ClipBatch(
+        frames=torch.stack([sample.frames for sample in samples]),
+        rois=torch.cat(rois),
+        labels=None if unlabelled else torch.cat([sample.labels for sample in samples]),
+        rows=torch.cat([sample.rows for sample in samples]),
+    )

@@ -1,0 +1,37 @@
+"""The one exception a user's mistake raises."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class InputError(ValueError):
+    """Bad input: a file, a row, a setting. Its text is the one line that a command prints.
+
+    It says where (file, line, column or the setting), what was expected and what to do. Commands
+    print it after ``error: `` and exit with code 2; anything else that escapes is a defect of ours.
+    """
+
+    @classmethod
+    def at(
+        cls,
+        path: str | PathLike[str],
+        line: int | None,
+        column: str | int | None,
+        expected: str,
+        got: object = None,
+        remedy: str = "",
+    ) -> InputError:
+        """Build ``path:line: column NAME: expected ..., got ...; remedy``.
+
+        ``line`` counts from 1; ``column`` is a name or a number counted from 1; ``got`` is quoted
+        and shortened, so that a broken file cannot flood the terminal.
+        """
+        where = str(path) if line is None else f"{path}:{line}"
+        if column is not None:
+            where += f": column {column}"
+        text = f"{where}: expected {expected}"
+        if got is not None:
+            shown = repr(got)
+            text += f", got {shown if len(shown) <= 80 else shown[:77] + '...'}"
+        return cls(f"{text}; {remedy}" if remedy else text)
