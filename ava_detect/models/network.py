@@ -1,0 +1,40 @@
+"""The detector: frames and person boxes in, action logits out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ActionDetector(nn.Module):
+    """Backbone and head over raw 8-bit frames; their normalisation is part of the model.
+
+    ``mean`` and ``std`` are per RGB channel, in units of [0, 1].
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        mean: Sequence[float] = (0.45, 0.45, 0.45),
+        std: Sequence[float] = (0.225, 0.225, 0.225),
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.register_buffer("mean", torch.tensor(mean), persistent=False)
+        self.register_buffer("std", torch.tensor(std), persistent=False)
+
+    def forward(self, frames: Tensor, rois: Tensor) -> Tensor:
+        """frames u8[B,T,H,W,3] RGB, rois f32[M,5] (batch index, pixels of the clip) -> f32[M,C]."""
+        return self.head(self.backbone(self.normalise(frames)), rois)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """u8[B,T,H,W,3] -> f32[B,3,T,H,W], channels last in memory."""
+        # over whole rows of W*3 numbers, since a loop over 3 channels is too short to be vectorised
+        width = frames.shape[3]
+        shift, scale = ((255 * x).repeat(width) for x in (self.mean, self.std))
+        rows = (frames.flatten(3) - shift).div_(scale)
+        return rows.unflatten(3, (width, 3)).permute(0, 4, 1, 2, 3)
