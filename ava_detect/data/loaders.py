@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -110,11 +111,15 @@ def build_loader(
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin_memory,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
         persistent_workers=False,
     )
 
 
-def _one_thread(worker: int) -> None:
-    """OpenCV's own threads would compete with the other workers."""
+def _start_worker(worker: int) -> None:
+    """OpenCV's own threads would compete with the other workers.
+
+    Ctrl-C reaches workers too; the main process, which saves and ends them, must outlive it.
+    """
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

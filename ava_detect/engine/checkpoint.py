@@ -1,0 +1,226 @@
+"""Checkpoints: whole or absent on disk, checked when read, enough to go on exactly.
+
+A checkpoint is an ordinary ``torch.save`` file, which is a zip, with the SHA-256 of all before it
+as the zip's comment: any tool reads the file, and a damaged byte is noticed before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import nn
+
+from ava_detect.engine import distributed
+from ava_detect.engine.average import WeightAverage
+from ava_eval.atomic import atomic_path
+from ava_eval.errors import InputError
+
+FORMAT = 1
+FINAL = "final.pt"  # its name in the folder of a run
+_SEAL = b"sha256:"
+_SEAL_LENGTH = len(_SEAL) + 64
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds. ``optimizer`` and ``average`` are None where it was saved without."""
+
+    path: Path
+    step: int  # finished steps
+    model: dict[str, Any]
+    average: dict[str, Any] | None
+    optimizer: dict[str, Any] | None
+    random: dict[str, Any]
+    config: str  # the config as plain text (YAML)
+    meta: dict[str, Any]  # what JSON can hold, such as the rows of the label map
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """The weights to evaluate: the averaged ones where the run kept an average."""
+        return self.model if self.average is None else self.average
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    *,
+    model: nn.Module,
+    step: int,
+    config: str,
+    meta: dict[str, Any],
+    optimizer: torch.optim.Optimizer | None = None,
+    average: WeightAverage | None = None,
+) -> None:
+    """Write everything to ``path``, which appears whole or not at all.
+
+    Without ``optimizer`` the file is for evaluation only. ``meta`` must be what JSON can hold.
+    Raises InputError naming the file when it cannot be written, as on a full disk.
+    """
+    content = {
+        "format": FORMAT,
+        "step": step,
+        "model": model.state_dict(),
+        "average": None if average is None else average.state,
+        "optimizer": None if optimizer is None else _optimizer_state(optimizer),
+        "random": _random_state(),
+        "config": config,
+        "meta": json.dumps(meta),
+    }
+    try:
+        with atomic_path(path) as temporary, temporary.open("w+b") as file:
+            torch.save(content, file)
+            _seal(file)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        raise InputError(f"{path}: the checkpoint could not be written: {error}") from error
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a file of ``save_checkpoint``, all tensors on the CPU.
+
+    Raises InputError naming the file when it is missing, damaged, or not a checkpoint of ours.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    _check_seal(path)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if content.pop("format") != FORMAT:
+        raise InputError(f"{path}: written by a newer version; expected format {FORMAT}")
+    return Checkpoint(path=path, meta=json.loads(content.pop("meta")), **content)
+
+
+def step_path(run_dir: str | os.PathLike[str], step: int) -> Path:
+    """Where a run keeps the checkpoint of ``step`` finished steps."""
+    return Path(run_dir) / f"step-{step:08d}.pt"
+
+
+def save_step(run_dir: str | os.PathLike[str], *, step: int, keep: int = 2, **content: Any) -> None:
+    """``save_checkpoint`` as the newest of a run, of which the last ``keep`` stay; main rank only.
+
+    Leftovers of writers that were killed go too. ``final.pt`` is not touched.
+    """
+    if not distributed.is_main():
+        return
+    save_checkpoint(step_path(run_dir, step), step=step, **content)
+    for old in _step_files(run_dir)[:-keep]:
+        old.unlink()
+    for leftover in Path(run_dir).glob(".step-*.pt"):
+        leftover.unlink()
+
+
+def latest(run_dir: str | os.PathLike[str]) -> Checkpoint | None:
+    """The newest readable checkpoint of a run; None where the run has not saved any.
+
+    A damaged one is logged and the one before taken. Raises InputError when all are damaged.
+    """
+    files = _step_files(run_dir)
+    while files:
+        try:
+            return load_checkpoint(files.pop())
+        except InputError as error:
+            if not files:
+                raise
+            _log.warning("%s; going on from %s", error, files[-1].name)
+    return None
+
+
+def _step_files(run_dir: str | os.PathLike[str]) -> list[Path]:
+    return sorted(Path(run_dir).glob("step-*.pt"))
+
+
+def restore(
+    checkpoint: Checkpoint,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None = None,
+) -> None:
+    """Put a run back to where ``checkpoint`` was saved, random generators included.
+
+    Raises InputError naming the file when it belongs to another model, optimizer or kind of run.
+    """
+    path = checkpoint.path
+    if checkpoint.optimizer is None:
+        raise InputError(f"{path}: holds no optimizer, so it can be evaluated but not resumed")
+    if (average is None) != (checkpoint.average is None):
+        kept = "without" if checkpoint.average is None else "with"
+        raise InputError(f"{path}: saved {kept} averaged weights; resume with the run's own config")
+    name = checkpoint.optimizer["name"]
+    if name != type(optimizer).__name__:
+        raise InputError(f"{path}: saved by the optimizer {name}; resume with the run's own config")
+    load_weights(model, checkpoint.model, path)
+    optimizer.load_state_dict(checkpoint.optimizer["state"])
+    if average is not None:
+        average.load(checkpoint.average)
+    _set_random_state(checkpoint.random)
+
+
+def load_weights(model: nn.Module, state: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Load ``state``, read from ``path``, into ``model``: every key and every shape must agree.
+
+    Raises InputError that names the first key that differs, with both shapes.
+    """
+    expected = model.state_dict()
+    for key in [*expected, *state]:
+        ours = _shape(expected[key]) if key in expected else "no such tensor"
+        theirs = _shape(state[key]) if key in state else "no such tensor"
+        if ours != theirs:
+            raise InputError(
+                f"{path}: {key}: the model has {ours}, the file {theirs}; "
+                "use the config that the file was saved with"
+            )
+    model.load_state_dict(state)
+
+
+def _shape(value: Any) -> str:
+    return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else "no tensor"
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    return {"name": type(optimizer).__name__, "state": optimizer.state_dict()}
+
+
+def _random_state() -> dict[str, Any]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _seal(file: BinaryIO) -> None:
+    """Append the digest as the comment of a zip that has none, whose length is the last 2 bytes."""
+    end = file.seek(-2, os.SEEK_END) + 2
+    file.write(_SEAL_LENGTH.to_bytes(2, "little"))
+    file.write(_digest(file, end))
+
+
+def _check_seal(path: Path) -> None:
+    with path.open("rb") as file:
+        end = max(0, file.seek(0, os.SEEK_END) - _SEAL_LENGTH)
+        digest = _digest(file, end)
+        seal = file.read()
+    if not seal.startswith(_SEAL):
+        raise InputError(f"{path}: cut short, or not a checkpoint of ours: it ends without SHA-256")
+    if seal != digest:
+        raise InputError(f"{path}: the checkpoint is damaged: its SHA-256 is another")
+
+
+def _digest(file: BinaryIO, end: int) -> bytes:
+    """Seal of the first ``end`` bytes, after which the file stands."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while block := file.read(min(1 << 20, end - file.tell())):
+        digest.update(block)
+    return _SEAL + digest.hexdigest().encode()

@@ -1,0 +1,203 @@
+"""How a long job speaks: one updating line on a terminal, plain lines elsewhere, and a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+import torch
+
+from ava_detect.engine import distributed
+from ava_eval.atomic import atomic_path
+
+Batch = TypeVar("Batch")
+
+
+class StatusLine:
+    """Where a job is, on standard error; silent on all processes but the main one.
+
+    On a terminal the line is rewritten up to five times a second, elsewhere a plain line appears
+    every ``every_seconds``.
+    """
+
+    def __init__(self, stream: TextIO | None = None, every_seconds: float = 10.0) -> None:
+        self.stream = stream or sys.stderr
+        self.on_terminal = self.stream.isatty()
+        self._pause = 0.2 if self.on_terminal else every_seconds
+        self._spoke = time.perf_counter()
+        self._open = False  # an unfinished line stands on the terminal
+
+    def due(self) -> bool:
+        """Whether enough time has passed for ``show`` to be welcome."""
+        return time.perf_counter() - self._spoke >= self._pause
+
+    def show(self, text: str) -> None:
+        """Replace the line on a terminal, write the next one elsewhere."""
+        if self.on_terminal:
+            width = shutil.get_terminal_size().columns
+            self._write(f"\r\x1b[2K{text[: width - 1]}")
+            self._open = True
+        else:
+            self._write(f"{text}\n")
+        self._spoke = time.perf_counter()
+
+    def note(self, text: str) -> None:
+        """Write a line that stays."""
+        self.close()
+        self._write(f"{text}\n")
+
+    def close(self) -> None:
+        """End the updating line, if one stands."""
+        if self._open:
+            self._write("\n")
+            self._open = False
+
+    def _write(self, text: str) -> None:
+        if distributed.is_main():
+            self.stream.write(text)
+            self.stream.flush()
+
+
+def track(batches: Iterable[Batch], what: str, line: StatusLine | None) -> Iterator[Batch]:
+    """Yield ``batches``, showing on ``line`` how many of them are done and the time left."""
+    start = time.perf_counter()
+    total = len(batches) if hasattr(batches, "__len__") else None
+    for done, batch in enumerate(batches, 1):
+        yield batch
+        if line is not None and (line.due() or done == total):
+            seconds = time.perf_counter() - start
+            left = f", {_clock(seconds / done * (total - done))} left" if total else ""
+            line.show(f"{what} {done}{f'/{total}' if total else ''} batches{left}")
+    if line is not None:
+        line.close()
+
+
+class ProgressLog(StatusLine):
+    """Progress of a training run; use as a context manager.
+
+    A line of ``metrics_path`` (JSON lines) covers an interval, which ends after ``every_steps``
+    steps or ``every_seconds`` seconds, whichever comes first, and with the run. Lines of steps
+    after ``first_step``, which a resumed run does again, are removed at the start.
+    """
+
+    def __init__(
+        self,
+        num_steps: int,
+        *,
+        first_step: int = 0,
+        metrics_path: str | os.PathLike[str] | None = None,
+        device: torch.device | str = "cpu",
+        every_steps: int = 50,
+        every_seconds: float = 10.0,
+        stream: TextIO | None = None,
+    ) -> None:
+        super().__init__(stream, every_seconds)
+        self.num_steps = num_steps
+        self.every_steps = every_steps
+        self.every_seconds = every_seconds
+        self.device = torch.device(device)
+        self._first_step = first_step
+        self._metrics = None
+        if metrics_path is not None and distributed.is_main():
+            _truncate(Path(metrics_path), first_step)
+            self._metrics = Path(metrics_path)
+        self._start = time.perf_counter()
+        self._begin_interval(self._start)
+
+    def __enter__(self) -> ProgressLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time of the block as waiting for data."""
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
+
+    def step(self, done: int, *, loss: float, lr: float, clips: int, people: int) -> None:
+        """Take in the figures of the step that makes it ``done`` finished ones, over all ranks."""
+        self._steps += 1
+        self._loss += loss
+        self._clips += clips
+        self._people += people
+        now = time.perf_counter()
+        seconds = now - self._since
+        ends = (
+            self._steps >= self.every_steps
+            or seconds >= self.every_seconds
+            or done == self.num_steps
+        )
+        if not ends and not (self.on_terminal and self.due()):
+            return
+        steps_per_s = (done - self._first_step) / (now - self._start)
+        figures = {
+            "step": done,
+            "loss": self._loss / self._steps,
+            "lr": lr,
+            "clips_per_s": round(self._clips / seconds, 3),
+            "people_per_s": round(self._people / seconds, 3),
+            "data_time_share": round(self._waited / seconds, 4),
+            "memory_gb": round(peak_memory_gb(self.device), 3),
+            "eta_s": round((self.num_steps - done) / steps_per_s, 1),
+        }
+        self.show(_sentence(figures, self.num_steps))
+        if ends:
+            if self._metrics is not None:
+                with self._metrics.open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(figures) + "\n")
+            self._begin_interval(now)
+
+    def _begin_interval(self, now: float) -> None:
+        self._since = now
+        self._waited = self._loss = 0.0
+        self._steps = self._clips = self._people = 0
+
+
+def peak_memory_gb(device: torch.device) -> float:
+    """Largest memory so far in 1e9 bytes: of tensors on a GPU, of this process on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
+
+
+def _sentence(figures: dict[str, float], num_steps: int) -> str:
+    return (
+        f"train {figures['step']}/{num_steps}  loss {figures['loss']:.4f}  lr {figures['lr']:.2e}  "
+        f"{figures['clips_per_s']:.1f} clips/s  {figures['people_per_s']:.1f} people/s  "
+        f"data {figures['data_time_share']:.0%}  {figures['memory_gb']:.1f} GB  "
+        f"{_clock(figures['eta_s'])} left"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def _truncate(path: Path, step: int) -> None:
+    """Keep the lines of ``path`` up to ``step``, without one that a killed run left unfinished."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return
+    with path.open(encoding="utf-8", errors="replace") as lines, atomic_path(path) as temporary:
+        temporary.write_text("".join(line for line in lines if _is_up_to(step, line)))
+
+
+def _is_up_to(step: int, line: str) -> bool:
+    try:
+        return line.endswith("\n") and json.loads(line)["step"] <= step
+    except (ValueError, TypeError, KeyError):
+        return False

@@ -1,0 +1,61 @@
+"""What one of two processes does in `test_distributed.py`: python rank_job.py RANK FOLDER."""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from conftest import ToyRun, make_batch
+
+from ava_detect.engine import distributed
+from ava_detect.engine.checkpoint import latest
+from ava_detect.engine.collect import Collector
+from ava_detect.engine.train import Interrupted
+
+rank, folder = int(sys.argv[1]), Path(sys.argv[2])
+torch.set_num_threads(1)
+dist.init_process_group(init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+
+
+def share(step):
+    """Three of the four people for rank 0, the fourth for rank 1."""
+    whole = make_batch(step)
+    mine = slice(0, 3) if rank == 0 else slice(3, 4)
+    return replace(whole, rois=whole.rois[mine], labels=whole.labels[mine], rows=whole.rows[mine])
+
+
+def share_then_stop_rank_1(step):
+    if (rank, step) == (1, 2):
+        os.kill(os.getpid(), signal.SIGINT)
+    return share(step)
+
+
+weights = ToyRun(folder / "run", deterministic=True, batch=share).go()
+
+try:
+    ToyRun(folder / "stopped", deterministic=True, batch=share_then_stop_rank_1).go()
+    stopped = None
+except Interrupted as leaving:
+    stopped = leaving.code
+
+rows = np.array([3, 1, 2])
+collector = Collector(rows, 1)
+mine = np.array([1, 3]) if rank == 0 else np.array([2])
+collector.add(mine, mine[:, None] * np.float32(0.1))
+
+dist.barrier()
+torch.save(
+    {
+        "weights": weights,
+        "stopped": (stopped, latest(folder / "stopped").step),
+        "scores": collector.finish().tolist(),
+        "is_main": distributed.is_main(),
+        "gathered": distributed.gather_objects(f"rank {distributed.rank()}"),
+    },
+    folder / f"rank{rank}.pt",
+)
+dist.destroy_process_group()

@@ -1,0 +1,58 @@
+"""One process needs no set-up; two do what one does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ava_detect.engine import distributed
+
+
+def test_alone_without_any_set_up(toy_model):
+    tensor = torch.tensor([1.0, 2.0])
+    assert (distributed.rank(), distributed.world_size(), distributed.is_main()) == (0, 1, True)
+    assert distributed.all_reduce_sum(tensor).tolist() == [1.0, 2.0]
+    assert distributed.gather_objects("all") == ["all"]
+    assert [distributed.any_rank(flag) for flag in (True, False)] == [True, False]
+    distributed.sum_gradients(toy_model.parameters())
+    assert toy_model.hidden.weight.grad is None
+
+
+@pytest.fixture
+def two_ranks(tmp_path):
+    """What `rank_job.py` reports from both of its processes."""
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": str(here.parents[1])}
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, here / "rank_job.py", str(rank), tmp_path],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        errors = [job.communicate(timeout=120)[1] for job in jobs]
+    finally:
+        for job in jobs:
+            job.kill()
+    assert [job.returncode for job in jobs] == [0, 0], errors
+    return [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.slow
+def test_two_ranks_train_and_collect_as_one(two_ranks, toy_run):
+    """Three people on one rank and one on the other weigh as four people on one."""
+    alone = toy_run("alone", deterministic=True).go()
+    for report in two_ranks:
+        for key, value in alone.items():
+            torch.testing.assert_close(report["weights"][key], value, msg=key)
+        assert [score for (score,) in report["scores"]] == pytest.approx([0.3, 0.1, 0.2])
+        assert report["gathered"] == ["rank 0", "rank 1"]
+    assert [report["is_main"] for report in two_ranks] == [True, False]
+    # Only rank 1 got SIGINT in its third step; both finished that step, and it was saved.
+    assert [report["stopped"] for report in two_ranks] == [(143, 3), (130, 3)]
