@@ -1,0 +1,190 @@
+"""AVA's files <-> the tables of ``ava_eval.tables``. CSVs may be ``.gz`` and may mix row widths."""
+
+from __future__ import annotations
+
+import re
+from os import PathLike
+
+import numpy as np
+import pandas as pd
+
+from ava_eval.atomic import atomic_path
+from ava_eval.csv_rows import CsvRows, read_rows, read_text
+from ava_eval.errors import InputError
+from ava_eval.keyframes import distinct_keyframes, format_times
+from ava_eval.origin import Origin
+from ava_eval.tables import (
+    ANNOTATION_COLUMNS,
+    BOX,
+    DETECTION_COLUMNS,
+    LABEL_MAP_COLUMNS,
+    PERSON_BOX_COLUMNS,
+    require_boxes,
+    require_columns,
+    require_scores,
+    require_times,
+    require_upright_boxes,
+)
+
+AnyPath = str | PathLike[str]
+
+# A field of a label map, or something whose inside must not be taken for one.
+_LABEL_MAP_TOKEN = re.compile(
+    r'#[^\n]*|\bname\s*:\s*"(?P<name>[^"\n]*)"|\b(?:label_)?id\s*:\s*(?P<id>[^\s}]+)|"[^"\n]*"'
+    r"|(?P<brace>[{}])"
+)
+
+
+def read_annotations(path: AnyPath, strict: bool = True) -> pd.DataFrame:
+    """Read ground truth (7 or 8 columns) into ``Annotations``; two-column rows are skipped.
+
+    Strict, for training: boxes lie in [0, 1] and have an area, actions are >= 1, times are finite,
+    person ids are whole. Otherwise what the official script takes, for scoring: only inverted boxes
+    are refused, and a column ``score`` is added, which is the eighth column as that script reads it
+    (1.0 where there is none); a ``person_id`` that is no whole number then becomes -1.
+    """
+    return annotations_of(read_rows(path), strict)
+
+
+def annotations_of(rows: CsvRows, strict: bool = True) -> pd.DataFrame:
+    """``Annotations`` from the rows of a file; see ``read_annotations``."""
+    rows = rows.where(rows.width > 2)
+    table, eighth = rows.table, rows.table["score"].to_numpy()
+    whole = (np.abs(eighth) < 2.0**53) & (np.rint(eighth) == eighth)
+    if strict:
+        require_times(table, rows.origin)
+        require_boxes(table, rows.origin)
+        labelled = table["action_id"].to_numpy() >= 1
+        rows.origin.require(labelled, table, "action_id", "an action id from 1 on")
+        rows.origin.require(
+            whole,
+            table.rename(columns={"score": "person_id"}),
+            "person_id",
+            "a whole number",
+            "the eighth column of annotations is a person id, not a score",
+        )
+    else:
+        require_upright_boxes(table, rows.origin)
+        require_scores(table, rows.origin)
+    person = np.where(whole & (rows.width == 8), eighth, -1).astype(np.int64)
+    annotations = table.assign(person_id=person)[ANNOTATION_COLUMNS]
+    return annotations if strict else annotations.assign(score=eighth)
+
+
+def read_keyframes(path: AnyPath) -> pd.DataFrame:
+    """The ``Keyframes`` of every row of a CSV, whatever its width, in order of appearance."""
+    return distinct_keyframes(read_rows(path).table)
+
+
+def read_excluded(path: AnyPath) -> pd.DataFrame:
+    """The ``Keyframes`` of an exclusion list such as ``ava_val_excluded_timestamps_v2.2.csv``."""
+    return read_keyframes(path)
+
+
+def read_detections(path: AnyPath) -> pd.DataFrame:
+    """Read ``Detections`` as leniently as the official script; two-column rows are skipped.
+
+    A row of 7 columns has the score 1.0. Only NaN scores are refused: what they would do there
+    depends on the machine.
+    """
+    return detections_of(read_rows(path))
+
+
+def detections_of(rows: CsvRows) -> pd.DataFrame:
+    """``Detections`` from the rows of a file; see ``read_detections``."""
+    rows = rows.where(rows.width > 2)
+    require_scores(rows.table, rows.origin)
+    return rows.table[DETECTION_COLUMNS]
+
+
+def read_person_boxes(path: AnyPath) -> pd.DataFrame:
+    """Read published person boxes, ``video_id,timestamp,x1,y1,x2,y2,,score``, as ``PersonBoxes``.
+
+    The seventh column (an action, or nothing) is not read; a box that is listed once for each of
+    its actions is kept once, with its first score. Two-column rows are skipped.
+    """
+    rows = read_rows(path, labels=False)
+    rows = rows.where(rows.width > 2)
+    rows.origin.require(
+        rows.width == 8,
+        rows.table.assign(columns=rows.width),
+        "columns",
+        "8 columns (video_id,timestamp,x1,y1,x2,y2,,score)",
+    )
+    table = rows.table
+    require_times(table, rows.origin)
+    require_boxes(table, rows.origin)
+    require_scores(table, rows.origin, finite=True)
+    table = table[PERSON_BOX_COLUMNS].drop_duplicates(["video_id", "timestamp", *BOX])
+    return table.reset_index(drop=True)
+
+
+def read_label_map(path: AnyPath) -> pd.DataFrame:
+    """Read a ``LabelMap`` in either dialect: ``label { name label_id }``, ``item { name id }``."""
+    text = read_text(path)
+    labels: list[tuple[int, str]] = []
+    number, name, line = None, None, 0
+    for token in _LABEL_MAP_TOKEN.finditer(text):
+        if token["name"] is not None:
+            name = token["name"]
+        elif token["id"] is not None:
+            line = text.count("\n", 0, token.start()) + 1
+            number = _label_id(token["id"], path, line, labels)
+        elif token["brace"] == "}" and number is not None:
+            labels.append((number, str(number) if name is None else name))
+        if token["brace"]:
+            number = name = None
+    if number is not None:
+        raise InputError.at(path, line, None, "a closing brace '}' behind the last class")
+    if not labels:
+        raise InputError(
+            f"{path}: expected a label map with at least one block like "
+            "'item { name: \"walk\" id: 14 }'; is this the file of the actions?"
+        )
+    return pd.DataFrame(labels, columns=LABEL_MAP_COLUMNS).astype({"name": str})
+
+
+def _label_id(text: str, path: AnyPath, line: int, labels: list[tuple[int, str]]) -> int:
+    number = int(text) if re.fullmatch(r"[+-]?\d{1,18}", text) else None
+    if number is None or number < 1:
+        raise InputError.at(path, line, "id", "a whole number from 1 on", text)
+    if any(number == other for other, _ in labels):
+        raise InputError.at(path, line, "id", "each id once", text)
+    return number
+
+
+def write_annotations(annotations: pd.DataFrame, path: AnyPath) -> None:
+    """Write ``Annotations``, bit for bit readable again; no eighth column without person ids."""
+    require_columns(annotations, ANNOTATION_COLUMNS, "annotations")
+    require_boxes(annotations, Origin("annotations"))
+    columns = ANNOTATION_COLUMNS
+    if (annotations["person_id"] == -1).all():
+        columns = columns[:-1]
+    _write(annotations[columns], path)
+
+
+def write_detections(detections: pd.DataFrame, path: AnyPath) -> None:
+    """Write ``Detections``, bit for bit readable again."""
+    require_columns(detections, DETECTION_COLUMNS, "detections")
+    require_scores(detections, Origin("detections"))
+    _write(detections[DETECTION_COLUMNS], path)
+
+
+def write_person_boxes(boxes: pd.DataFrame, path: AnyPath) -> None:
+    """Write ``PersonBoxes`` as the published lists are: six decimals, an empty seventh column."""
+    require_columns(boxes, PERSON_BOX_COLUMNS, "person boxes")
+    require_scores(boxes, Origin("person boxes"), finite=True)
+    table = boxes[PERSON_BOX_COLUMNS].astype(dict.fromkeys([*BOX, "score"], np.float64))
+    table[BOX] = table[BOX].round(6)
+    require_boxes(table, Origin("person boxes"))
+    table.insert(6, "label", "")
+    _write(table, path, float_format="%.6f")
+
+
+def _write(table: pd.DataFrame, path: AnyPath, float_format: str | None = None) -> None:
+    require_times(table, Origin("table"))
+    floats = [column for column in [*BOX, "score"] if column in table.columns]
+    table = table.astype(dict.fromkeys(floats, np.float64))
+    table["timestamp"] = format_times(table["timestamp"].to_numpy())
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, header=False, index=False, float_format=float_format)

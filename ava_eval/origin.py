@@ -1,0 +1,47 @@
+"""Where the rows of a table come from, for errors that name the offending cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+import pandas as pd
+
+from ava_eval.errors import InputError
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a table's rows come from: a file and the line of each row, or a table in memory."""
+
+    name: str | PathLike[str]
+    lines: np.ndarray | None = None
+
+    def error(
+        self, row: int, column: str, expected: str, got: object, remedy: str = ""
+    ) -> InputError:
+        """The error for one cell; ``row`` counts from 0."""
+        if self.lines is None:
+            return InputError.at(f"{self.name}: row {row}", None, column, expected, got, remedy)
+        return InputError.at(self.name, int(self.lines[row]), column, expected, got, remedy)
+
+    def require(
+        self,
+        good: np.ndarray,
+        table: pd.DataFrame,
+        columns: str | Sequence[str],
+        expected: str,
+        remedy: str = "",
+    ) -> None:
+        """Raise for the first row of ``table`` where ``good`` bool[N] is False."""
+        if good.all():
+            return
+        row = int(np.argmin(good))
+        names = [columns] if isinstance(columns, str) else list(columns)
+        got = [table[name].iloc[row] for name in names]
+        got = [value.item() if isinstance(value, np.generic) else value for value in got]
+        raise self.error(
+            row, ",".join(names), expected, got[0] if len(got) == 1 else tuple(got), remedy
+        )

@@ -1,0 +1,75 @@
+"""The challenge file: at most 50 rows a keyframe, listed actions only, sound boxes."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import numpy as np
+import pandas as pd
+
+from ava_eval.errors import InputError
+from ava_eval.files import write_detections
+from ava_eval.keyframes import keyframe_codes
+from ava_eval.origin import Origin
+from ava_eval.protocol import within_capacity
+from ava_eval.tables import (
+    BOX,
+    DETECTION_COLUMNS,
+    require_boxes,
+    require_columns,
+    require_label_map,
+    require_scores,
+    require_times,
+)
+
+
+def write_submission(
+    detections: pd.DataFrame,
+    path: str | PathLike[str],
+    label_map: pd.DataFrame,
+    keyframes: pd.DataFrame | None = None,
+    excluded: pd.DataFrame | None = None,
+) -> dict[str, int]:
+    """Write ``Detections`` as a challenge file and say what was left out.
+
+    Rows of other actions than the label map's, of keyframes outside ``keyframes`` (when given) and
+    of ``excluded`` ones are left out, then all but the best 50 of each keyframe, chosen as the
+    official script chooses: scoring the file gives the mAP of the whole table. Numbers are written
+    in full. Rows keep their order.
+
+    Returns ``rows`` and ``keyframes`` written, ``unlisted``, ``unknown_keyframe``, ``excluded`` and
+    ``dropped_by_capacity`` rows. Raises ``InputError``, and writes nothing, for a box outside
+    [0, 1] or without area, a score or time that is not finite, or when no row is left.
+    """
+    require_columns(detections, DETECTION_COLUMNS, "detections")
+    require_label_map(label_map)
+    origin = Origin("detections")
+    require_times(detections, origin)
+    require_boxes(detections, origin)
+    require_scores(detections, origin, finite=True)
+
+    nothing = detections[:0]
+    codes, known, dropped = keyframe_codes(
+        detections,
+        nothing if keyframes is None else keyframes,
+        nothing if excluded is None else excluded,
+    )
+    action = detections["action_id"].to_numpy(np.int64)
+    listed = np.isin(action, label_map["action_id"].to_numpy(np.int64))
+    wanted = np.isin(codes, known) if keyframes is not None else np.ones(len(codes), dtype=bool)
+    allowed = ~np.isin(codes, dropped)
+    rows = np.flatnonzero(listed & wanted & allowed)
+    score = detections["score"].to_numpy(np.float64)
+    box = detections[BOX].to_numpy(np.float64)
+    kept = rows[within_capacity(codes[rows], score[rows], action[rows], box[rows])]
+    if not len(kept):
+        raise InputError(f"{path}: no detection is left to write; see the label map and keyframes")
+    write_detections(detections.iloc[kept], path)
+    return {
+        "rows": len(kept),
+        "keyframes": len(np.unique(codes[kept])),
+        "unlisted": int((~listed).sum()),
+        "unknown_keyframe": int((listed & ~wanted).sum()),
+        "excluded": int((listed & wanted & ~allowed).sum()),
+        "dropped_by_capacity": len(rows) - len(kept),
+    }

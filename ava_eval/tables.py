@@ -1,0 +1,109 @@
+"""The tables that the packages share: their columns, and checks that name the offending row.
+
+==============  ===================================================================================
+``Annotations`` ``video_id timestamp x1 y1 x2 y2 action_id person_id``: a row per person and action
+``PersonBoxes`` ``video_id timestamp x1 y1 x2 y2 score``: the row number is the box's identity
+``Detections``  ``PersonBoxes`` and ``action_id``: a row per box and action
+``Keyframes``   ``video_id timestamp``, unique rows
+``LabelMap``    ``action_id name``: ids unique, not contiguous, in the order of the file
+==============  ===================================================================================
+
+``video_id`` is a str, ``timestamp`` seconds (f64, six decimals), boxes f64 normalised to the frame,
+ids i64, ``score`` f64. ``person_id`` is -1 where unknown; an ``action_id`` of -1 is a person
+without any action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+
+import numpy as np
+import pandas as pd
+
+from ava_eval.csv_rows import read_rows
+from ava_eval.errors import InputError
+from ava_eval.origin import Origin
+
+BOX = ["x1", "y1", "x2", "y2"]
+KEYFRAME_COLUMNS = ["video_id", "timestamp"]
+PERSON_BOX_COLUMNS = [*KEYFRAME_COLUMNS, *BOX, "score"]
+ANNOTATION_COLUMNS = [*KEYFRAME_COLUMNS, *BOX, "action_id", "person_id"]
+DETECTION_COLUMNS = [*KEYFRAME_COLUMNS, *BOX, "action_id", "score"]
+LABEL_MAP_COLUMNS = ["action_id", "name"]
+
+
+def require_columns(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    """Raise ``InputError`` unless ``table`` has all ``columns``."""
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise InputError(f"{name}: expected the columns {' '.join(columns)}; missing: {missing}")
+
+
+def require_times(table: pd.DataFrame, origin: Origin) -> None:
+    """Strict: every time is a finite number of seconds."""
+    good = np.isfinite(table["timestamp"].to_numpy(np.float64))
+    origin.require(good, table, "timestamp", "a finite time in seconds")
+
+
+def require_boxes(table: pd.DataFrame, origin: Origin) -> None:
+    """Strict: every box lies in [0, 1] and has an area."""
+    x1, y1, x2, y2 = (table[column].to_numpy(np.float64) for column in BOX)
+    origin.require(
+        (x1 >= 0) & (y1 >= 0) & (x2 <= 1) & (y2 <= 1) & (x1 < x2) & (y1 < y2),
+        table,
+        BOX,
+        "a box within [0, 1], with x1 < x2 and y1 < y2",
+        "coordinates are fractions of the frame's width and height: correct or remove the row",
+    )
+
+
+def require_upright_boxes(table: pd.DataFrame, origin: Origin) -> None:
+    """Ground truth for scoring: no corner pair is inverted (NaN and empty boxes pass)."""
+    x1, y1, x2, y2 = (table[column].to_numpy(np.float64) for column in BOX)
+    origin.require(
+        ~((x1 > x2) | (y1 > y2)),
+        table,
+        BOX,
+        "a ground-truth box with x1 <= x2 and y1 <= y2",
+        "swap its corners or remove the row",
+    )
+
+
+def require_scores(table: pd.DataFrame, origin: Origin, finite: bool = False) -> None:
+    """No score is NaN; strict: none is infinite either."""
+    score = table["score"].to_numpy(np.float64)
+    good = np.isfinite(score) if finite else ~np.isnan(score)
+    origin.require(good, table, "score", "a finite number" if finite else "a number, not NaN")
+
+
+def require_label_map(label_map: pd.DataFrame) -> None:
+    """The map has a class, and each id once."""
+    require_columns(label_map, LABEL_MAP_COLUMNS, "label map")
+    if not len(label_map):
+        raise InputError("label map: expected at least one class")
+    once = ~label_map["action_id"].duplicated().to_numpy()
+    Origin("label map").require(once, label_map, "action_id", "each id once")
+
+
+def check_labels(
+    annotations: pd.DataFrame, label_map: pd.DataFrame, path: str | PathLike[str]
+) -> None:
+    """Raise ``InputError`` unless every ``action_id`` stands in the label map or is -1.
+
+    ``path`` is the file that the annotations were read from; it is only read again to name the line
+    of the first unknown id.
+    """
+    known = [-1, *label_map["action_id"]]
+    if annotations["action_id"].isin(known).all():
+        return
+    rows = read_rows(path)
+    rows = rows.where(rows.width > 2)
+    for table, origin in ((rows.table, rows.origin), (annotations, Origin(path))):
+        origin.require(
+            table["action_id"].isin(known).to_numpy(),
+            table,
+            "action_id",
+            f"one of the {len(label_map)} ids of the label map",
+            "use the label map of this data set, or remove the row",
+        )
