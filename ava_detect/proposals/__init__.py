@@ -1,0 +1,1 @@
+"""Person boxes of keyframes: detectors behind one protocol, their files and their report."""

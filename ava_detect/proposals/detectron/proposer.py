@@ -1,0 +1,87 @@
+"""A detectron2 model as a proposer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ava_detect.models.precision import autocast, choose_precision
+from ava_detect.proposals.detectron.settings import (
+    build_untrained,
+    inference_resize,
+    load_settings,
+    person_class,
+    require_detectron2,
+)
+from ava_detect.proposals.detectron.weights import load_weights, weights_of
+
+
+class DetectronProposer:
+    """People that a detectron2 model finds.
+
+    ``config`` is ``small`` (ours), a name of the model zoo, or a YAML or Python config file.
+    ``weights`` is a file or a URL; without it the zoo's published weights, or what the config file
+    names. ``overrides`` are detectron2's ``KEY VALUE`` pairs (``key=value`` for Python configs).
+    People are the class that the config's data set calls person, else class 0.
+    """
+
+    def __init__(
+        self,
+        config: str,
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "auto",
+        min_score: float = 0.05,
+        max_boxes: int = 50,
+        overrides: Sequence[str] = (),
+    ) -> None:
+        require_detectron2()
+        from detectron2.config import instantiate
+
+        self.name = f"detectron2 {config}"
+        self.device = torch.device(device)
+        self.dtype = choose_precision(precision, self.device)
+        self.min_score, self.max_boxes = min_score, max_boxes
+        settings = load_settings(config, overrides, min_score=min_score)
+        self.person = person_class(settings)
+        self.model = build_untrained(settings, self.device).eval()
+        load_weights(self.model, weights_of(config, settings, weights), strict=True)
+        self._resize = instantiate(inference_resize(settings))
+
+    @torch.inference_mode()
+    def propose(self, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return boxes f32[N,4] (xyxy, pixels) and scores f32[N] of each u8[H,W,3] RGB image."""
+        with autocast(self.dtype, self.device):
+            answers = self.model([self._input(image) for image in images])
+        return [self._people(answer["instances"]) for answer in answers]
+
+    def _input(self, image: np.ndarray) -> dict[str, Any]:
+        """Resize an image and order its channels as the model was trained; keep its size."""
+        image = np.ascontiguousarray(ordered(image, self.model))
+        resized = self._resize.get_transform(image).apply_image(image)
+        height, width = image.shape[:2]
+        return {"image": to_tensor(resized), "height": height, "width": width}
+
+    def _people(self, instances: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Keep the best people of an answer."""
+        wanted = (instances.pred_classes == self.person) & (instances.scores >= self.min_score)
+        people = instances[wanted]
+        best = people.scores.argsort(descending=True, stable=True)[: self.max_boxes]
+        boxes, scores = people.pred_boxes.tensor[best], people.scores[best]
+        return boxes.float().cpu().numpy(), scores.float().cpu().numpy()
+
+
+def ordered(image: np.ndarray, model: nn.Module) -> np.ndarray:
+    """Turn RGB into the channel order of the model; detectron2's habit is BGR."""
+    return image if getattr(model, "input_format", "BGR") == "RGB" else image[:, :, ::-1]
+
+
+def to_tensor(image: np.ndarray) -> Tensor:
+    """u8[H,W,3] -> tensor [3,H,W]."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

@@ -1,0 +1,183 @@
+"""Configs of detectron2, ours among them, and what they say about people and images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ava_detect.proposals.small_backbone import SmallBackbone
+from ava_eval.errors import InputError
+
+INSTALL = (
+    "python -m pip install --no-build-isolation "
+    "'git+https://github.com/facebookresearch/detectron2.git'"
+)
+SMALL = "small"  # our own config, for the demo world
+PEOPLE = "ava_people"  # name of our data set in detectron2's catalogs
+MAX_PROPOSALS = 300  # of an image at test time: a thousand cost more time than the backbone
+
+
+def require_detectron2() -> None:
+    """Raise InputError with the command that installs detectron2 when it cannot be imported."""
+    try:
+        import detectron2.model_zoo  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"proposer.kind: detectron2 cannot be imported ({error}); install it with "
+            f"{INSTALL} (its model zoo needs 'setuptools<81'), or set proposer.kind=torchvision"
+        ) from error
+
+
+def load_settings(config: str, overrides: Sequence[str] = (), min_score: float = 0.05) -> Any:
+    """Return detectron2's config: a CfgNode, or an omegaconf DictConfig of a Python file.
+
+    Heads for masks and keypoints are switched off: boxes are found, and trained, without them.
+    Raises InputError when there is neither such a file nor such a name in the model zoo, and when
+    the file or an override is not understood.
+    """
+    require_detectron2()
+    from detectron2.config import CfgNode, LazyConfig, get_cfg
+    from detectron2.model_zoo import get_config_file
+
+    try:
+        if config == SMALL:
+            settings = small_settings()
+        else:
+            path = config if Path(config).is_file() else get_config_file(config)
+            if path.endswith(".py"):
+                settings = LazyConfig.load(path)
+            else:
+                settings = get_cfg()
+                settings.merge_from_file(path)
+        if isinstance(settings, CfgNode):
+            settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST = min_score
+            settings.MODEL.RETINANET.SCORE_THRESH_TEST = min_score
+            proposals = settings.MODEL.RPN
+            proposals.POST_NMS_TOPK_TEST = min(proposals.POST_NMS_TOPK_TEST, MAX_PROPOSALS)
+            settings.MODEL.MASK_ON = settings.MODEL.KEYPOINT_ON = False
+            settings.merge_from_list(list(overrides))
+        else:
+            _without_other_heads(settings)
+            settings = LazyConfig.apply_overrides(settings, list(overrides))
+    except Exception as error:  # detectron2 raises whatever its config files raise
+        raise InputError(
+            f"proposer.config: expected a config of detectron2, a name of its model zoo, or "
+            f"{SMALL}, got {config!r} ({' '.join(str(error).split())[:200]})"
+        ) from error
+    return settings
+
+
+def _without_other_heads(settings: Any) -> None:
+    """Switch off the heads for masks and keypoints of a Python config."""
+    heads = settings.model.get("roi_heads", {})
+    for name in list(heads):
+        if name.startswith(("mask_", "keypoint_")):
+            heads[name] = None
+
+
+def small_settings() -> Any:
+    """Return the config of a Faster R-CNN for frames of about 160x120, trained from scratch.
+
+    It is the `small` of torchvision_rcnn: one level at stride 8, few proposals and people only.
+    """
+    from detectron2.config import get_cfg
+
+    settings = get_cfg()
+    settings.merge_from_list(
+        [
+            *("MODEL.WEIGHTS", ""),
+            *("MODEL.BACKBONE.NAME", _register_small_backbone()),
+            *("MODEL.PIXEL_MEAN", [115.0] * 3),
+            *("MODEL.PIXEL_STD", [60.0] * 3),
+            *("MODEL.ANCHOR_GENERATOR.SIZES", [[34, 50]]),
+            *("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[0.22, 1.6, 3.0]]),
+            *("MODEL.RPN.IN_FEATURES", ["stride8"]),
+            *("MODEL.RPN.BATCH_SIZE_PER_IMAGE", 64),
+            *("MODEL.RPN.PRE_NMS_TOPK_TRAIN", 150),
+            *("MODEL.RPN.PRE_NMS_TOPK_TEST", 150),
+            *("MODEL.RPN.POST_NMS_TOPK_TRAIN", 60),
+            *("MODEL.RPN.POST_NMS_TOPK_TEST", 60),
+            *("MODEL.ROI_HEADS.NAME", "StandardROIHeads"),
+            *("MODEL.ROI_HEADS.IN_FEATURES", ["stride8"]),
+            *("MODEL.ROI_HEADS.NUM_CLASSES", 1),
+            *("MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 24),
+            *("MODEL.ROI_HEADS.POSITIVE_FRACTION", 0.5),
+            *("MODEL.ROI_HEADS.IOU_THRESHOLDS", [0.4, 0.6]),
+            *("MODEL.ROI_HEADS.IOU_LABELS", [0, -1, 1]),
+            *("MODEL.ROI_BOX_HEAD.NAME", "FastRCNNConvFCHead"),
+            *("MODEL.ROI_BOX_HEAD.NUM_FC", 2),
+            *("MODEL.ROI_BOX_HEAD.FC_DIM", 192),
+            *("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 5),
+            *("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", 1),
+            *("INPUT.MIN_SIZE_TRAIN", (120,)),
+            *("INPUT.MAX_SIZE_TRAIN", 160),
+            *("INPUT.MIN_SIZE_TEST", 120),
+            *("INPUT.MAX_SIZE_TEST", 160),
+            *("DATASETS.TRAIN", (PEOPLE,)),
+            *("DATASETS.TEST", (PEOPLE,)),
+            *("TEST.DETECTIONS_PER_IMAGE", 10),
+        ]
+    )
+    return settings
+
+
+def _register_small_backbone() -> str:
+    """Make our backbone known to detectron2, once; return the name it has in configs."""
+    from detectron2.layers import ShapeSpec
+    from detectron2.modeling import BACKBONE_REGISTRY, Backbone
+
+    class AvaSmallBackbone(SmallBackbone, Backbone):
+        """Our backbone with the shapes that detectron2 asks for."""
+
+        size_divisibility = SmallBackbone.stride_of_top
+
+        def __init__(self, _settings: Any, _input_shape: ShapeSpec) -> None:
+            super().__init__()
+
+        def output_shape(self) -> dict[str, ShapeSpec]:
+            return {"stride8": ShapeSpec(channels=self.out_channels, stride=8)}
+
+    if AvaSmallBackbone.__name__ not in BACKBONE_REGISTRY:
+        BACKBONE_REGISTRY.register(AvaSmallBackbone)
+    return AvaSmallBackbone.__name__
+
+
+def build_untrained(settings: Any, device: torch.device) -> nn.Module:
+    """Build the model of a config, with random weights."""
+    from detectron2.config import CfgNode, instantiate
+    from detectron2.modeling import build_model
+
+    if not isinstance(settings, CfgNode):
+        return instantiate(settings.model).to(device)
+    settings.MODEL.DEVICE = str(device)
+    return build_model(settings)
+
+
+def person_class(settings: Any) -> int:
+    """Return the index of the class called person in the config's data set, else 0."""
+    from detectron2.config import CfgNode
+    from detectron2.data import MetadataCatalog
+
+    if isinstance(settings, CfgNode):
+        names = [*settings.DATASETS.TEST, *settings.DATASETS.TRAIN][:1]
+    else:
+        names = [settings.dataloader.test.dataset.names] if "dataloader" in settings else []
+    classes = MetadataCatalog.get(names[0]).get("thing_classes", []) if names else []
+    return classes.index("person") if "person" in classes else 0
+
+
+def inference_resize(settings: Any) -> Any:
+    """Return what to instantiate for resizing a test image."""
+    from detectron2.config import CfgNode, LazyCall
+    from detectron2.data.transforms import ResizeShortestEdge
+
+    if isinstance(settings, CfgNode):
+        sizes = settings.INPUT
+        return LazyCall(ResizeShortestEdge)(
+            short_edge_length=sizes.MIN_SIZE_TEST, max_size=sizes.MAX_SIZE_TEST
+        )
+    return settings.dataloader.test.mapper.augmentations[0]

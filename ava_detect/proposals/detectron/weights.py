@@ -1,0 +1,94 @@
+"""Weights of detectron2's models: where they are, and reading them without running code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ava_detect.proposals.detectron.settings import SMALL
+from ava_eval.errors import InputError
+
+
+def weights_of(config: str, settings: Any, weights: str | os.PathLike[str] | None) -> str:
+    """Return the file or URL of the weights: the caller's, the zoo's, or the config file's."""
+    from detectron2.config import CfgNode
+    from detectron2.model_zoo import get_checkpoint_url
+
+    if weights is not None:
+        return os.fspath(weights)
+    if config != SMALL and not Path(config).is_file():
+        try:
+            return get_checkpoint_url(config)
+        except RuntimeError as error:
+            raise InputError(
+                f"proposer.weights: detectron2 publishes no weights for {config!r}; "
+                "set proposer.weights to a file"
+            ) from error
+    lazy = not isinstance(settings, CfgNode)
+    named = settings.train.init_checkpoint if lazy else settings.MODEL.WEIGHTS
+    if not named:
+        raise InputError(
+            f"proposer.weights: {config!r} names no weights; train it with `train-proposer`, "
+            "or set proposer.weights to a file"
+        )
+    return named
+
+
+def load_weights(model: nn.Module, weights: str, strict: bool) -> None:
+    """Fill the model; files are read as plain data, never as code.
+
+    Raises InputError when the file cannot be had or read and, if ``strict``, names the first weight
+    that is missing in it or has another shape.
+    """
+    from detectron2.checkpoint import DetectionCheckpointer
+
+    class PlainCheckpointer(DetectionCheckpointer):
+        """detectron2's, which translates weights of its forerunners, without running code."""
+
+        def _load_file(self, filename: str) -> dict:
+            if not filename.endswith(".pkl"):
+                return super()._load_file(filename)
+            with Path(filename).open("rb") as file:
+                content = _PlainUnpickler(file, encoding="latin1").load()
+            if "__author__" in content:
+                return content
+            blobs = {k: v for k, v in content.get("blobs", content).items() if "_momentum" not in k}
+            return {"model": blobs, "__author__": "Caffe2", "matching_heuristics": True}
+
+        def _torch_load(self, filename: str) -> dict:
+            return torch.load(filename, map_location="cpu", weights_only=True)
+
+        def _load_model(self, checkpoint: dict) -> Any:
+            incompatible = super()._load_model(checkpoint)
+            for key, given, wanted in incompatible.incorrect_shapes if strict else ():
+                raise InputError.at(weights, None, key, f"shape {wanted}", f"shape {given}")
+            for key in incompatible.missing_keys if strict else ():
+                raise InputError.at(weights, None, key, "this weight of the config", "nothing")
+            return incompatible
+
+    try:
+        PlainCheckpointer(model).load(weights)
+    except InputError:
+        raise
+    except Exception as error:  # downloads and readers raise many types
+        raise InputError(
+            f"{weights}: expected weights for detectron2 ({' '.join(str(error).split())[:200]}); "
+            "set proposer.weights to a file that this machine has"
+        ) from error
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads numpy arrays and plain containers; a file that asks for anything else is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        arrays = module.split(".")[0] == "numpy" and name in {
+            "ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer",
+        }  # fmt: skip
+        if arrays or (module, name) in {("_codecs", "encode"), ("collections", "OrderedDict")}:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"weights must be plain arrays, not {module}.{name}")

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import pickle
+import re
+import subprocess
+import sys
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+
+from ava_detect.proposals.detectron import DetectronProposer, train_detectron
+from ava_detect.proposals.detectron.settings import build_untrained, load_settings, person_class
+from ava_detect.proposals.detectron.weights import load_weights
+from ava_detect.proposals.proposer import propose_keyframes
+from ava_detect.proposals.report import proposal_report
+from ava_eval.errors import InputError
+
+ZOO = "COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml"
+
+
+@pytest.fixture(scope="module")
+def detectron2():
+    return pytest.importorskip("detectron2")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: DetectronProposer(ZOO),
+        lambda: train_detectron("small", [], None, None, "weights.pt", steps=1),
+        lambda: load_settings("small"),
+    ],
+    ids=["propose", "train", "settings"],
+)
+def test_without_detectron2_the_user_is_told_how_to_install_it(monkeypatch, use):
+    monkeypatch.setitem(sys.modules, "detectron2", None)
+    monkeypatch.delitem(sys.modules, "detectron2.model_zoo", raising=False)
+    with pytest.raises(InputError) as caught:
+        use()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert (
+        "python -m pip install --no-build-isolation "
+        "'git+https://github.com/facebookresearch/detectron2.git'" in message
+    )
+
+
+def test_importing_the_adapter_does_not_import_detectron2():
+    program = "import sys, ava_detect.proposals.detectron; sys.exit('detectron2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def trained(detectron2, world, tmp_path_factory):
+    """Weights of the small detector after a few seconds on rectangles, and its loss curve."""
+    path = tmp_path_factory.mktemp("weights") / "small.pt"
+    losses = train_detectron(
+        "small", world.samples, world.source, world.timebase, path, steps=80, batch_size=4, lr=3e-3
+    )
+    return path, losses
+
+
+def test_training_finds_the_people(trained, world):
+    path, losses = trained
+    assert len(losses) == 80
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    keyframes = world.annotations[["video_id", "timestamp"]].drop_duplicates()
+    proposer = DetectronProposer("small", path)
+    boxes = propose_keyframes(proposer, world.source, keyframes, world.timebase)
+    assert proposal_report(boxes, world.annotations)["AP50"] > 0.7
+
+
+def test_answers_follow_the_contract(trained, world):
+    proposer = DetectronProposer("small", trained[0], min_score=0.2, max_boxes=1)
+    wide = np.zeros((90, 240, 3), np.uint8)
+    answers = proposer.propose([world.source.frames["-a"][1], wide])
+    assert len(answers) == 2
+    for (boxes, scores), (height, width) in zip(answers, [(120, 160), (90, 240)], strict=True):
+        assert boxes.dtype == scores.dtype == np.float32
+        assert boxes.shape == (len(scores), 4)
+        assert len(scores) <= 1
+        assert ((scores >= 0.2) & (scores <= 1)).all()
+        assert (boxes >= 0).all()
+        assert (boxes <= [width, height, width, height]).all()
+    assert len(answers[0][0]) == 1
+
+
+def test_training_can_be_repeated_and_continued(trained, world, tmp_path):
+    curves = [
+        train_detectron(
+            "small", world.samples, world.source, world.timebase, tmp_path / f"{run}.pt",
+            steps=2, batch_size=2, weights=weights,
+        )
+        for run, weights in enumerate([None, None, trained[0]])
+    ]  # fmt: skip
+    assert curves[0] == curves[1]
+    assert curves[2][0] < curves[0][0]
+
+
+def test_training_needs_people(detectron2, world, tmp_path):
+    with pytest.raises(InputError, match="expected annotated people, got none"):
+        train_detectron(
+            "small", [], world.source, world.timebase, tmp_path / "w.pt", steps=1
+        )  # fmt: skip
+    assert not (tmp_path / "w.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "person"),
+    [
+        ("small", 0),
+        (ZOO, 0),
+        ("COCO-Keypoints/keypoint_rcnn_X_101_32x8d_FPN_3x.yaml", 0),
+        ("PascalVOC-Detection/faster_rcnn_R_50_C4.yaml", 14),
+        ("new_baselines/mask_rcnn_R_50_FPN_100ep_LSJ.py", 0),
+    ],
+)
+def test_people_are_known_by_their_name(detectron2, config, person):
+    assert person_class(load_settings(config)) == person
+
+
+def test_a_config_file_is_read_and_overridden(detectron2, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("VERSION: 2\nMODEL:\n  WEIGHTS: ''\n  ROI_HEADS:\n    NUM_CLASSES: 3\n")
+    settings = load_settings(str(path), ["INPUT.MIN_SIZE_TEST", "320"], min_score=0.3)
+    assert settings.MODEL.ROI_HEADS.NUM_CLASSES == 3
+    assert settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST == 0.3
+    assert settings.MODEL.RPN.POST_NMS_TOPK_TEST == 300
+    assert settings.INPUT.MIN_SIZE_TEST == 320
+    with pytest.raises(InputError, match=r"mine\.yaml' names no weights"):
+        DetectronProposer(str(path))
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides"),
+    [("COCO-Detection/none.yaml", []), ("none.yaml", []), ("small", ["MODEL.NO_SUCH", "1"])],
+)
+def test_an_unknown_config_is_named(detectron2, config, overrides):
+    with pytest.raises(InputError, match=re.escape(f"got {config!r}")):
+        load_settings(config, overrides)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "COCO-Keypoints/keypoint_rcnn_R_50_FPN_1x.yaml",
+        "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml",
+        "new_baselines/mask_rcnn_R_50_FPN_100ep_LSJ.py",
+    ],
+)
+def test_only_boxes_are_asked_of_a_model(detectron2, config):
+    with torch.device("meta"):
+        heads = build_untrained(load_settings(config), torch.device("meta")).roi_heads
+    assert (heads.mask_on, heads.keypoint_on) == (False, False)
+
+
+def test_a_config_without_published_weights_is_named(detectron2):
+    with pytest.raises(InputError, match="publishes no weights for 'quick_schedules/"):
+        DetectronProposer(
+            "quick_schedules/fast_rcnn_R_50_FPN_inference_acc_test.yaml",
+            overrides=["MODEL.RESNETS.DEPTH", "18", "MODEL.RESNETS.RES2_OUT_CHANNELS", "64"],
+        )
+
+
+@pytest.fixture
+def zoo_files(detectron2, tmp_path):
+    """Random weights of a light model of the zoo, in its two kinds of files."""
+    from detectron2.modeling import build_model
+
+    overrides = ["MODEL.RESNETS.DEPTH", "18", "MODEL.RESNETS.RES2_OUT_CHANNELS", "64"]
+    settings = load_settings(ZOO, overrides)
+    settings.MODEL.DEVICE = "cpu"
+    state = build_model(settings).state_dict()
+    torch.save({"model": state}, tmp_path / "zoo.pth")
+    arrays = OrderedDict((name, value.numpy()) for name, value in state.items())
+    with (tmp_path / "zoo.pkl").open("wb") as file:
+        pickle.dump({"model": arrays, "__author__": "the zoo"}, file)
+    return tmp_path, overrides
+
+
+@pytest.mark.parametrize("name", ["zoo.pth", "zoo.pkl"])
+def test_models_of_the_zoo_run_with_their_own_files(zoo_files, name):
+    folder, overrides = zoo_files
+    overrides = [*overrides, "INPUT.MIN_SIZE_TEST", "64"]
+    proposer = DetectronProposer(
+        ZOO, folder / name, min_score=0.0, max_boxes=5, overrides=overrides
+    )
+    boxes, scores = proposer.propose([np.full((48, 64, 3), 90, np.uint8)])[0]
+    assert boxes.shape == (len(scores), 4)
+    wanted = torch.load(folder / "zoo.pth", weights_only=True)["model"]
+    for key, value in proposer.model.state_dict().items():
+        assert torch.equal(value, wanted[key]), key
+
+
+def test_the_model_sees_bgr(zoo_files):
+    folder, overrides = zoo_files
+    proposer = DetectronProposer(ZOO, folder / "zoo.pth", overrides=overrides)
+    seen = []
+    proposer.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]["image"]))
+    proposer.propose([np.full((40, 50, 3), [10, 20, 30], np.uint8)])
+    assert seen[0].shape[1:] == (800, 1000)
+    assert seen[0][:, 0, 0].tolist() == [30, 20, 10]
+
+
+class Bomb:
+    def __reduce__(self):
+        return print, ("boom",)
+
+
+def test_files_cannot_run_code(detectron2, tmp_path, capsys):
+    torch.save({"model": Bomb()}, tmp_path / "bomb.pth")
+    with (tmp_path / "bomb.pkl").open("wb") as file:
+        pickle.dump({"model": Bomb(), "__author__": "x"}, file)
+    for name in ("bomb.pth", "bomb.pkl"):
+        with pytest.raises(InputError, match=f"{name}: expected weights for detectron2"):
+            load_weights(torch.nn.Linear(1, 1), str(tmp_path / name), strict=True)
+    assert "boom" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"weight": torch.zeros(1, 3), "bias": torch.zeros(1)}, r"column weight: expected shape"),
+        ({"weight": torch.zeros(1, 2)}, "column bias: expected this weight"),
+    ],
+)
+def test_weights_of_another_model_are_named(detectron2, tmp_path, state, message):
+    torch.save({"model": state}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=rf"w\.pth: {message}"):
+        load_weights(torch.nn.Linear(2, 1), str(tmp_path / "w.pth"), strict=True)
+
+
+def test_weights_that_are_not_there_are_named(detectron2, tmp_path):
+    with pytest.raises(InputError, match=r"none\.pth: expected weights for detectron2"):
+        load_weights(torch.nn.Linear(1, 1), str(tmp_path / "none.pth"), strict=True)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ava_detect.proposals.proposer import propose_keyframes
+from ava_detect.timebase import Timebase
+from ava_eval.tables import PERSON_BOX_COLUMNS
+
+TIMEBASE = Timebase(start=900.0, fps=30.0)
+
+
+class Scripted:
+    """Answers what it was told to, and remembers the sizes of its batches."""
+
+    name = "scripted"
+
+    def __init__(self, *answers: list[tuple[float, ...]]) -> None:
+        self.answers = [np.array(rows, np.float32).reshape(-1, 5) for rows in answers]
+        self.batches: list[int] = []
+
+    def propose(self, images):
+        first = sum(self.batches)
+        self.batches.append(len(images))
+        answers = self.answers[first : first + len(images)]
+        return [(rows[:, :4], rows[:, 4]) for rows in answers]
+
+
+class Gray:
+    """A ClipSource of 200x100 gray frames."""
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    def read(self, video_id, times):
+        self.asked.append((video_id, times.tolist()))
+        return np.full((len(times), 100, 200, 3), 128, np.uint8)
+
+
+def keyframes(*rows: tuple[str, float]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=["video_id", "timestamp"])
+
+
+def propose(answers, rows, **options):
+    return propose_keyframes(Scripted(*answers), Gray(), keyframes(*rows), TIMEBASE, **options)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "normalised"),
+    [
+        ((20, 10, 100, 50), [(0.1, 0.1, 0.5, 0.5)]),
+        ((-5, -5, 250, 120), [(0, 0, 1, 1)]),
+        ((1 / 3, 0, 100, 100), [(0.001667, 0, 0.5, 1)]),
+        ((210, 0, 260, 50), []),
+        ((20, 10, 20, 50), []),
+        ((20, 10, 20.00001, 50), []),
+        ((50, 10, 20, 50), []),
+    ],
+    ids=["inside", "clipped", "rounded", "outside", "flat", "flat after rounding", "inverted"],
+)
+def test_boxes_are_normalised_clipped_and_not_degenerate(pixels, normalised):
+    found = propose([[(*pixels, 0.9)]], [("v", 902.0)])
+    assert [tuple(row) for row in found[["x1", "y1", "x2", "y2"]].to_numpy()] == normalised
+
+
+def test_rows_follow_the_keyframes_and_carry_their_times():
+    answers = [[(0, 0, 10, 10, 0.9), (0, 0, 20, 20, 0.123456789)], [], [(0, 0, 30, 30, 0.5)]]
+    found = propose(answers, [("-b", 903.5), ("a", 902.0), ("a", 910.0)])
+    assert list(found.columns) == PERSON_BOX_COLUMNS
+    assert found[["video_id", "timestamp", "score"]].to_numpy().tolist() == [
+        ["-b", 903.5, 0.9],
+        ["-b", 903.5, 0.123457],
+        ["a", 910.0, 0.5],
+    ]
+    assert found.index.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "scores"),
+    [
+        ({}, [0.9, 0.5, 0.05]),
+        ({"min_score": 0.5}, [0.9, 0.5]),
+        ({"max_boxes": 1}, [0.9]),
+        ({"min_score": 0.0}, [0.9, 0.5, 0.05, 0.04]),
+    ],
+)
+def test_weak_and_surplus_boxes_are_dropped(options, scores):
+    answer = [(0, 0, 10, 10, score) for score in (0.9, 0.5, 0.05, 0.04)]
+    assert propose([answer], [("v", 902.0)], **options)["score"].tolist() == scores
+
+
+def test_the_keyframe_itself_is_read_in_batches():
+    source, scripted, seen = Gray(), Scripted(*[[]] * 5), []
+    found = propose_keyframes(
+        scripted,
+        source,
+        keyframes(*[("v", 902.0 + second) for second in range(5)]),
+        TIMEBASE,
+        batch_size=2,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert source.asked == [("v", [2.0 + second]) for second in range(5)]
+    assert scripted.batches == [2, 2, 1]
+    assert seen == [(2, 5), (4, 5), (5, 5)]
+    assert found.dtypes.loc["x1":].eq(np.float64).all()
+    assert len(found) == 0
+
+
+@pytest.mark.parametrize("rows", [[], [("v", 902.0)]], ids=["no keyframes", "nobody found"])
+def test_nobody_is_an_empty_table_of_the_same_columns(rows):
+    found = propose([[]], rows)
+    assert list(found.columns) == PERSON_BOX_COLUMNS
+    full = propose([[(0, 0, 10, 10, 0.9)]], [("v", 902.0)])
+    assert found.dtypes.tolist() == full.dtypes.tolist()
