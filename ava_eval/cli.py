@@ -65,6 +65,7 @@ def _score(arguments: argparse.Namespace) -> int:
     from ava_eval.files import annotations_of, detections_of, read_label_map
     from ava_eval.frame_map import evaluate
     from ava_eval.keyframes import distinct_keyframes
+    from ava_eval.summary import summary
 
     label_map = read_label_map(arguments.labelmap)
     truth = read_rows(arguments.groundtruth)
@@ -91,7 +92,7 @@ def _score(arguments: argparse.Namespace) -> int:
             temporary.write_text(text + "\n", encoding="utf-8")
     for warning in _warnings(result, arguments):
         print(f"warning: {warning}", file=sys.stderr)
-    print(_table(result, with_exclusions=excluded is not None))
+    print(summary(result, with_exclusions=excluded is not None))
     return 0
 
 
@@ -128,34 +129,3 @@ def _warnings(result: FrameMap, arguments: argparse.Namespace) -> list[str]:
     if result.mean != result.mean:
         warnings.append(f"no class of {arguments.labelmap} has ground truth: the mAP is undefined")
     return warnings
-
-
-def _table(result: FrameMap, with_exclusions: bool) -> str:
-    classes, counts = result.per_class, result.counts
-    width = max([len("class"), *(len(name) for name in classes["name"])])
-    lines = [f"{'id':>4}  {'class':<{width}}  {'AP':>7}  {'truth':>8}  {'detections':>10}"]
-    lines += [
-        f"{row.action_id:>4}  {row.name:<{width}}  {_number(row.ap):>7}"
-        f"  {row.num_groundtruth:>8}  {row.num_detections:>10}"
-        for row in classes.itertuples(index=False)
-    ]
-    lines.append("")
-    lines += [f"{name.replace('_', ' '):<20}{_number(ap)}" for name, ap in result.groups.items()]
-    lines.append(f"{'mAP':<20}{_number(result.mean)}")
-    lower, upper = map(_number, result.bounds)
-    lines.append(f"protocol {result.protocol}, equal scores {result.ties}: {lower} to {upper}")
-    lines.append(
-        f"{counts['keyframes']} keyframes, {classes['num_groundtruth'].sum()} ground-truth boxes "
-        f"and {classes['num_detections'].sum()} detections scored"
-    )
-    if with_exclusions:
-        lines.append(
-            f"{counts['excluded_keyframes']} excluded keyframes left both sides, with "
-            f"{counts['groundtruth_excluded']} ground-truth boxes and "
-            f"{counts['detections_excluded']} detections"
-        )
-    return "\n".join(lines)
-
-
-def _number(value: float) -> str:
-    return "-" if value != value else f"{value:.4f}"

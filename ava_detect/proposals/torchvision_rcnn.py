@@ -28,8 +28,13 @@ PERSON = 1  # the label of COCO's people, and of ours
 NUM_COCO_CLASSES = 91
 
 
-def build_faster_rcnn(variant: Variant = "small", pretrained: bool = False) -> FasterRCNN:
+def build_faster_rcnn(
+    variant: Variant = "small", pretrained: bool = False, short_side: int | None = None
+) -> FasterRCNN:
     """Build a detector with background 0 and person 1, in evaluation mode.
+
+    Images are resized so that their short side has ``short_side`` pixels (default: 120 for
+    ``small``, 800 for the other), or less where the long one would exceed 5/3 of that.
 
     ``small`` has no published weights and two classes; ``resnet50_fpn_v2`` has COCO's 91, of which
     only the person is used, so that published weights fit. ``pretrained`` downloads torchvision's
@@ -45,6 +50,8 @@ def build_faster_rcnn(variant: Variant = "small", pretrained: bool = False) -> F
             "train it with `train-proposer`, or use variant=resnet50_fpn_v2"
         )
     model = _build_small() if variant == "small" else _build_resnet50(pretrained)
+    if short_side is not None:
+        model.transform.min_size, model.transform.max_size = (short_side,), short_side * 5 // 3
     _heads_answer_in_float32(model)
     return model.eval()
 
@@ -175,6 +182,7 @@ class TorchvisionProposer:
         self.max_boxes = max_boxes
         self.model = model.to(self.device).eval()
         self.model.roi_heads.score_thresh = min_score
+        self.model.roi_heads.detections_per_img = max_boxes
 
     @torch.inference_mode()
     def propose(self, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:

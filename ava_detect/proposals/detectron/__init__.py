@@ -6,6 +6,7 @@ are read as plain data.
 """
 
 from ava_detect.proposals.detectron.proposer import DetectronProposer
+from ava_detect.proposals.detectron.settings import require_detectron2
 from ava_detect.proposals.detectron.training import train_detectron
 
-__all__ = ["DetectronProposer", "train_detectron"]
+__all__ = ["DetectronProposer", "require_detectron2", "train_detectron"]

@@ -1,0 +1,162 @@
+"""The only place that turns a Config into objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from ava_detect.clips import VideoFolder
+from ava_detect.config import Config, load_config, parse_config
+from ava_detect.config.schema import ModelSection, SplitSection
+from ava_detect.data.select import without_keyframes
+from ava_detect.engine.checkpoint import load_checkpoint, load_weights
+from ava_detect.inference.detector import Detector
+from ava_detect.models.heads import RoIHead
+from ava_detect.models.network import ActionDetector
+from ava_detect.models.slowfast import SlowFast
+from ava_detect.timebase import Timebase
+from ava_eval import read_annotations, read_keyframes, read_label_map
+from ava_eval.errors import InputError
+from ava_eval.files import read_excluded
+from ava_eval.tables import ANNOTATION_COLUMNS, check_labels
+
+LABEL_MAPS = Path(__file__).parent / "label_maps"
+
+
+@dataclass(frozen=True)
+class Split:
+    """What is known of one split.
+
+    annotations: Annotations, without excluded keyframes; empty for an unlabelled split.
+    keyframes: Keyframes to propose on and to score, without excluded ones.
+    """
+
+    annotations: pd.DataFrame
+    keyframes: pd.DataFrame
+
+
+def build_device(config: Config) -> torch.device:
+    """The device that runs the models."""
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=config.device).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device: cannot use {config.device!r}; {str(error).split(chr(10))[0]}"
+        ) from None
+
+
+def build_label_map(config: Config) -> pd.DataFrame:
+    """The model's classes: column c of its scores is action_id[c]."""
+    return _label_map(config, config.data.label_map)
+
+
+def build_eval_label_map(config: Config) -> pd.DataFrame:
+    """The classes that are scored and exported."""
+    return _label_map(config, config.data.eval_label_map or config.data.label_map)
+
+
+def _label_map(config: Config, name: str) -> pd.DataFrame:
+    shipped = LABEL_MAPS / f"{Path(name).name}.pbtxt"
+    return read_label_map(shipped if shipped.is_file() else config.data.root / name)
+
+
+def build_timebase(config: Config) -> Timebase:
+    """How timestamps meet the videos."""
+    return Timebase(start=config.data.timebase.start, fps=config.data.timebase.fps)
+
+
+def build_videos(config: Config, split: str) -> VideoFolder:
+    """The videos of a split."""
+    folder = config.data.root / split_section(config, split).videos
+    return VideoFolder(folder, cache_bytes=int(config.data.cache_gb * 2**30))
+
+
+def split_section(config: Config, split: str) -> SplitSection:
+    """The settings of a split."""
+    return getattr(config.data, split)
+
+
+def load_split(config: Config, split: str, videos: VideoFolder) -> Split:
+    """Read a split's files, check labels and videos, and take excluded keyframes out.
+
+    Raises InputError when the split names no file, when a label is not in the label map, and when
+    a video is missing.
+    """
+    section, root = split_section(config, split), config.data.root
+    if not section.annotations and section.keyframes is None:
+        raise InputError(f"data.{split}: expected annotations or keyframes, got neither")
+    label_map = build_label_map(config)
+    listed = section.annotations if section.keyframes is None else (section.keyframes,)
+    keyframes = pd.concat([read_keyframes(root / path) for path in listed]).drop_duplicates()
+    for video_id in keyframes["video_id"].unique():
+        if not videos.has(video_id):
+            raise InputError(
+                f"{root / listed[0]}: video_id {video_id!r}: no such video in"
+                f" {root / section.videos}; add the file, or remove the video's rows"
+            )
+    annotations = [pd.DataFrame(columns=ANNOTATION_COLUMNS)]
+    for path in section.annotations:
+        table = read_annotations(root / path)
+        check_labels(table, label_map, root / path)
+        annotations.append(table)
+    annotations = [table for table in annotations if len(table)] or annotations
+    excluded = keyframes[:0] if section.excluded is None else read_excluded(root / section.excluded)
+    return Split(
+        without_keyframes(pd.concat(annotations), excluded),
+        without_keyframes(keyframes, excluded),
+    )
+
+
+def build_backbone(model: ModelSection) -> SlowFast:
+    """The SlowFast backbone of the settings."""
+    names = (
+        "pathways block depths widths alpha beta_inv lateral fusion_kernel slow_temporal"
+        " fast_temporal stem strides res5_stride res5_dilation zero_init"
+    )
+    return SlowFast(**{name: getattr(model, name) for name in names.split()})
+
+
+def build_model(config: Config, num_classes: int) -> ActionDetector:
+    """An untrained detector; channels-last, which today's convolutions run fastest on."""
+    model = config.model
+    backbone = build_backbone(model)
+    head = RoIHead(
+        backbone.out_channels,
+        num_classes,
+        backbone.stride,
+        resolution=model.roi_resolution,
+        dropout=model.dropout,
+        aligned=model.roi_aligned,
+        prior=model.prior_probability,
+    )
+    return ActionDetector(backbone, head, model.mean, model.std).to(
+        memory_format=torch.channels_last_3d
+    )
+
+
+def load_detector(
+    checkpoint: str | Path,
+    config: Config | str | Path | None = None,
+    device: str | torch.device = "cpu",
+    precision: str = "auto",
+) -> Detector:
+    """A trained detector, from a checkpoint that `train` wrote.
+
+    The model is built as the checkpoint's own config says, or as ``config`` (a Config, a path or a
+    recipe's name) where it is given; its classes are those it was trained on. No data file is read.
+    Raises InputError when the file is damaged or its tensors do not fit the model.
+    """
+    saved = load_checkpoint(checkpoint)
+    if config is None:
+        config = parse_config(saved.config, str(checkpoint))
+    elif not isinstance(config, Config):
+        config = load_config(config)
+    label_map = pd.DataFrame(saved.meta["label_map"])
+    model = build_model(config, len(label_map))
+    load_weights(model, saved.weights, checkpoint)
+    return Detector(model, label_map, precision, device)

@@ -1,0 +1,137 @@
+"""The `ava-detect` command line. Heavy modules are imported inside each command."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ava_detect.config import Config, dump_config, load_config
+from ava_eval.errors import InputError
+
+Arguments = argparse.Namespace
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (0, or 2 on bad input)."""
+    arguments = build_parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    try:
+        arguments.run(arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="ava-detect",
+        description="Spatio-temporal action detection: from AVA-style CSVs and videos to a trained"
+        " detector, an honest score and a challenge file.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    demo = commands.add_parser("demo", help="the whole pipeline on the embedded demo world")
+    demo.add_argument("-o", "--output", type=Path, default=Path("runs/demo"), metavar="DIR")
+    demo.add_argument("--seed", type=int, default=0, help="of the world and of the training")
+    demo.add_argument("--proposer", choices=("torchvision", "detectron2"), default="torchvision")
+    demo.set_defaults(run=_demo)
+
+    _add(
+        commands,
+        "train-proposer",
+        _train_proposer,
+        "fine-tune the person detector on a CSV's boxes",
+    )
+    _add(commands, "propose", _propose, "person boxes of every keyframe of a split, as a CSV")
+    _add(commands, "train", _train, "train the action detector; the same command again resumes")
+    _add(commands, "evaluate", _evaluate, "score a checkpoint: detections.csv, metrics.json, mAP")
+
+    export = _add(
+        commands, "export", _export, "write the challenge file of `split=val` or `split=test`"
+    )
+    export.add_argument("-o", "--output-file", type=Path, required=True, metavar="CSV")
+
+    describe = _add(commands, "describe", _describe, "parameters and multiply-adds, per pathway")
+    describe.add_argument("--size", type=int, default=256, help="height and width of the clip")
+    describe.add_argument("--json", type=Path, metavar="FILE")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction,
+    name: str,
+    command: Callable[[Config, Arguments], None],
+    summary: str,
+) -> argparse.ArgumentParser:
+    """A command that takes a recipe and overrides of its settings."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"example: ava-detect {name} ava/slowfast_r50_8x8 data.root=ava output=runs/first",
+    )
+    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a recipe")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings over the recipe"
+    )
+    parser.add_argument("--show-config", action="store_true", help="print every setting and leave")
+
+    def run(arguments: Arguments) -> None:
+        config = load_config(arguments.config, arguments.overrides)
+        if arguments.show_config:
+            print(dump_config(config), end="")
+        else:
+            command(config, arguments)
+
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _demo(arguments: Arguments) -> None:
+    from ava_detect.commands.demo import run_demo
+
+    run_demo(arguments.output, seed=arguments.seed, proposer=arguments.proposer)
+
+
+def _train_proposer(config: Config, _: Arguments) -> None:
+    from ava_detect.commands.propose import train_proposer
+
+    print(train_proposer(config))
+
+
+def _propose(config: Config, _: Arguments) -> None:
+    from ava_detect.commands.propose import propose
+
+    print(propose(config).text())
+
+
+def _train(config: Config, _: Arguments) -> None:
+    from ava_detect.commands.train import train
+
+    print(train(config))
+
+
+def _evaluate(config: Config, _: Arguments) -> None:
+    from ava_detect.commands.evaluate import evaluate
+
+    print(evaluate(config).text())
+
+
+def _export(config: Config, arguments: Arguments) -> None:
+    from ava_detect.commands.export import export
+
+    print(export(config, arguments.output_file))
+
+
+def _describe(config: Config, arguments: Arguments) -> None:
+    from ava_detect.commands.describe import describe
+
+    print(describe(config, arguments.size, arguments.json))

@@ -1,0 +1,1 @@
+"""What each `ava-detect` command does, given its Config."""

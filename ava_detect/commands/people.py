@@ -1,0 +1,62 @@
+"""Which people a command trains on or scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ava_detect.assemble import Split, split_section
+from ava_detect.config import Config
+from ava_detect.data.select import only_keyframes
+from ava_detect.proposals.files import read_proposals
+from ava_detect.proposals.labels import inherit_labels
+from ava_eval.errors import InputError
+
+BOX = ["x1", "y1", "x2", "y2"]
+
+
+def proposals_path(config: Config, split: str) -> Path:
+    """The person boxes of a split: the file that is named, else what `propose` writes."""
+    named = split_section(config, split).proposals
+    return config.output / f"proposals_{split}.csv" if named is None else config.data.root / named
+
+
+def load_proposals(config: Config, split: str, keyframes: pd.DataFrame) -> pd.DataFrame:
+    """PersonBoxes of the keyframes; InputError says how to make the file where it is missing."""
+    path = proposals_path(config, split)
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file of person boxes; run `ava-detect propose` with split={split},"
+            f" or name a published one in data.{split}.proposals"
+        )
+    return only_keyframes(read_proposals(path)[0], keyframes)
+
+
+def groundtruth_boxes(annotations: pd.DataFrame) -> pd.DataFrame:
+    """PersonBoxes of the annotated people, each with the score 1."""
+    people = annotations[["video_id", "timestamp", *BOX]].drop_duplicates(ignore_index=True)
+    return people.assign(score=1.0)
+
+
+def boxes_to_score(config: Config, split: str, data: Split) -> pd.DataFrame:
+    """PersonBoxes that are scored: proposals above the threshold, or the annotated people."""
+    if config.evaluation.boxes == "groundtruth":
+        if data.annotations.empty:
+            raise InputError(
+                f"evaluation.boxes: groundtruth needs data.{split}.annotations, which names none"
+            )
+        return groundtruth_boxes(data.annotations)
+    boxes = load_proposals(config, split, data.keyframes)
+    return boxes[boxes["score"] >= config.evaluation.min_score].reset_index(drop=True)
+
+
+def training_people(config: Config, data: Split) -> pd.DataFrame:
+    """Annotations to train on: the annotated people and, if asked for, proposals on them."""
+    settings = config.train_boxes
+    if not settings.proposals:
+        return data.annotations
+    boxes = load_proposals(config, "train", data.keyframes)
+    boxes = boxes[boxes["score"] >= settings.min_score].reset_index(drop=True)
+    inherited = inherit_labels(data.annotations, boxes, settings.min_iou, settings.negatives)
+    return pd.concat([data.annotations, inherited], ignore_index=True)

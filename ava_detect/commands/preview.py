@@ -1,0 +1,61 @@
+"""A picture of what a detector says about a few keyframes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ava_detect.assemble import build_label_map, build_timebase
+from ava_detect.clips import ClipSource
+from ava_detect.config import Config
+from ava_detect.visualize.keyframe import draw_people, save_contact_sheet
+from ava_eval import read_detections
+
+BOX = ["x1", "y1", "x2", "y2"]
+
+
+def save_preview(
+    config: Config,
+    videos: ClipSource,
+    detections: Path | pd.DataFrame,
+    path: Path,
+    *,
+    count: int = 9,
+    columns: int = 3,
+    min_score: float = 0.3,
+) -> None:
+    """Draw the people and their likeliest actions on keyframes spread over the detections."""
+    table = read_detections(detections) if isinstance(detections, Path) else detections
+    names = build_label_map(config).set_index("action_id")["name"]
+    keyframes = list(table.groupby(["video_id", "timestamp"], sort=False))
+    picked = np.linspace(0, len(keyframes) - 1, min(count, len(keyframes))).astype(int)
+    images = []
+    for number in picked:
+        (video_id, timestamp), rows = keyframes[number]
+        times = build_timebase(config).clip_times(timestamp, 1, 0)
+        images.append(_picture(videos.read(video_id, times)[0], rows, names, min_score))
+    save_contact_sheet(images, path, columns)
+
+
+def _picture(
+    frame: np.ndarray, rows: pd.DataFrame, names: pd.Series, min_score: float
+) -> np.ndarray:
+    """A keyframe with each person whose best action scores enough, and up to three of those."""
+    boxes, captions = [], []
+    for box, person in rows.groupby(BOX, sort=False):
+        likely = person[person["score"] >= min_score].nlargest(3, "score")
+        if len(likely):
+            boxes.append(box)
+            captions.append(
+                [f"{_short(names[r.action_id])} {r.score:.2f}" for r in likely.itertuples()]
+            )
+    height, width = frame.shape[:2]
+    pixels = np.reshape(boxes, (-1, 4)) * [width, height, width, height]
+    return draw_people(frame, pixels, captions)
+
+
+def _short(name: str) -> str:
+    """`bend/bow (at the waist)` -> `bend/bow`."""
+    return name.split(" (")[0]

@@ -1,0 +1,75 @@
+"""`ava-detect train-proposer` and `ava-detect propose`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ava_detect.assemble import build_timebase, build_videos, load_split
+from ava_detect.clips import ClipSource
+from ava_detect.commands.proposers import build_proposer, fit_proposer, provenance
+from ava_detect.config import Config
+from ava_detect.engine.logs import StatusLine
+from ava_detect.proposals.files import write_proposals
+from ava_detect.proposals.people import people_of_keyframes
+from ava_detect.proposals.proposer import propose_keyframes
+from ava_detect.proposals.report import proposal_report
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What `propose` wrote, and how good it is where people are annotated."""
+
+    path: Path
+    num_boxes: int
+    num_keyframes: int
+    report: dict | None
+
+    def text(self) -> str:
+        """What a person reads."""
+        lines = [f"{self.path}: {self.num_boxes} boxes on {self.num_keyframes} keyframes"]
+        if self.report is not None:
+            lines.append(f"AP@50  {_percent(self.report['AP50'])}")
+            lines.append("score   recall  precision  boxes a keyframe")
+            lines += [
+                f"{row['score']:5.2f}  {_percent(row['recall'])}  {_percent(row['precision'])}"
+                f"  {row['boxes_per_keyframe']:9.2f}"
+                for row in self.report["thresholds"][1::2]
+            ]
+        return "\n".join(lines)
+
+
+def train_proposer(config: Config, videos: ClipSource | None = None) -> Path:
+    """Fine-tune the person detector on the training split's people; return its weights' file."""
+    videos = videos or build_videos(config, "train")
+    people = people_of_keyframes(load_split(config, "train", videos).annotations)
+    return fit_proposer(config, people, videos)
+
+
+def propose(config: Config, videos: ClipSource | None = None) -> Proposals:
+    """Find the people on every keyframe of a split; write `proposals_{split}.csv`."""
+    split = config.split
+    videos = videos or build_videos(config, split)
+    data = load_split(config, split, videos)
+    proposer = build_proposer(config)
+    line = StatusLine()
+    boxes = propose_keyframes(
+        proposer,
+        videos,
+        data.keyframes,
+        build_timebase(config),
+        batch_size=config.proposer.batch_size,
+        min_score=config.proposer.min_score,
+        max_boxes=config.proposer.max_boxes,
+        progress=lambda done, total: line.due() and line.show(f"propose {done}/{total} keyframes"),
+    )
+    line.close()
+    path = config.output / f"proposals_{split}.csv"
+    write_proposals(boxes, path, provenance(config, proposer))
+    labelled = len(data.annotations) > 0
+    report = proposal_report(boxes, data.annotations, data.keyframes) if labelled else None
+    return Proposals(path, len(boxes), len(data.keyframes), report)
+
+
+def _percent(value: float | None) -> str:
+    return "     -" if value is None else f"{100 * value:5.1f}%"

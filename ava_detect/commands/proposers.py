@@ -1,0 +1,126 @@
+"""Which person detector the config asks for, and which weights it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchvision.models.detection import FasterRCNN
+
+from ava_detect.assemble import build_device, build_timebase
+from ava_detect.clips import ClipSource
+from ava_detect.config import Config
+from ava_detect.engine.logs import StatusLine
+from ava_detect.proposals.detectron import DetectronProposer, train_detectron
+from ava_detect.proposals.files import file_digest
+from ava_detect.proposals.people import PeopleOfKeyframe
+from ava_detect.proposals.proposer import Proposer
+from ava_detect.proposals.torchvision_rcnn import (
+    TorchvisionProposer,
+    build_faster_rcnn,
+    load_weights,
+    save_weights,
+)
+from ava_detect.proposals.torchvision_training import train_faster_rcnn
+
+
+def trained_weights(config: Config) -> Path:
+    """Where `train-proposer` writes the detector's weights."""
+    return config.output / f"proposer_{config.proposer.kind}.pth"
+
+
+def proposer_weights(config: Config) -> Path | None:
+    """The weights that `propose` uses: the named file, else the trained one, else the published."""
+    if config.proposer.weights is not None:
+        return config.proposer.weights
+    trained = trained_weights(config)
+    return trained if trained.is_file() else None
+
+
+def build_proposer(config: Config) -> Proposer:
+    """The person detector with its weights."""
+    settings, weights = config.proposer, proposer_weights(config)
+    running = {
+        "device": build_device(config),
+        "precision": config.precision,
+        "min_score": settings.min_score,
+        "max_boxes": settings.max_boxes,
+    }
+    if settings.kind == "detectron2":
+        return DetectronProposer(
+            settings.config, weights, overrides=_detectron_overrides(config), **running
+        )
+    model = _faster_rcnn(config, weights)
+    return TorchvisionProposer(model, name=f"torchvision {settings.variant}", **running)
+
+
+def provenance(config: Config, proposer: Proposer) -> dict[str, Any]:
+    """What is kept beside the boxes: the detector's name, the digest of its weights, settings."""
+    weights = proposer_weights(config)
+    return {
+        "detector": proposer.name,
+        "weights": "published" if weights is None else file_digest(weights),
+        "min_score": config.proposer.min_score,
+        "max_boxes": config.proposer.max_boxes,
+        "short_side": config.proposer.short_side,
+    }
+
+
+def fit_proposer(config: Config, people: Sequence[PeopleOfKeyframe], videos: ClipSource) -> Path:
+    """Train the detector from its named weights, the published ones, or (small) from scratch."""
+    settings, path = config.proposer, trained_weights(config)
+    line = StatusLine()
+    steps = settings.train.steps
+
+    def log(step: int, loss: float) -> None:
+        if line.due() or step == steps:
+            line.show(f"train-proposer {step}/{steps}  loss {loss:.3f}")
+
+    running = {
+        "steps": steps,
+        "batch_size": settings.train.batch_size,
+        "lr": settings.train.lr,
+        "seed": config.seed,
+        "device": build_device(config),
+        "precision": config.precision,
+        "log": log,
+    }
+    source = (people, videos, build_timebase(config))
+    if settings.kind == "detectron2":
+        train_detectron(
+            settings.config,
+            *source,
+            path,
+            weights=settings.weights,
+            overrides=_detectron_overrides(config),
+            **running,
+        )
+    else:
+        model = _faster_rcnn(config, settings.weights)
+        train_faster_rcnn(model, *source, **running)
+        save_weights(model, settings.variant, path)
+    line.close()
+    return path
+
+
+def _faster_rcnn(config: Config, weights: Path | None) -> FasterRCNN:
+    """torchvision's detector with those weights, the published ones, or (small) random ones."""
+    settings = config.proposer
+    published = weights is None and settings.variant != "small"
+    torch.manual_seed(config.seed)
+    model = build_faster_rcnn(settings.variant, published, settings.short_side)
+    if weights is not None:
+        load_weights(model, settings.variant, weights)
+    return model
+
+
+def _detectron_overrides(config: Config) -> list[Any]:
+    """detectron2's settings for ours that it has too."""
+    side = config.proposer.short_side
+    if side is None:
+        return []
+    sizes = {"MIN_SIZE_TRAIN": (side,), "MIN_SIZE_TEST": side}
+    sizes |= {"MAX_SIZE_TRAIN": side * 5 // 3, "MAX_SIZE_TEST": side * 5 // 3}
+    return [word for key, value in sizes.items() for word in (f"INPUT.{key}", value)]

@@ -1,0 +1,197 @@
+"""`ava-detect train`."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ava_detect.assemble import (
+    build_device,
+    build_label_map,
+    build_model,
+    build_timebase,
+    build_videos,
+    load_split,
+)
+from ava_detect.clips import ClipSource
+from ava_detect.commands.people import training_people
+from ava_detect.config import Config, dump_config, parse_config
+from ava_detect.data.ava import AvaClips
+from ava_detect.data.keyframes import Keyframe, training_keyframes
+from ava_detect.data.loaders import TrainBatches, build_loader
+from ava_detect.data.transforms import TrainTransform
+from ava_detect.engine import checkpoint as checkpoints
+from ava_detect.engine import distributed
+from ava_detect.engine.average import WeightAverage
+from ava_detect.engine.logs import ProgressLog
+from ava_detect.engine.losses import bce_sum
+from ava_detect.engine.optim import LRSchedule, build_optimizer
+from ava_detect.engine.train import train as run_steps
+from ava_detect.models.precision import choose_precision
+from ava_eval.atomic import atomic_path
+from ava_eval.errors import InputError
+
+_log = logging.getLogger(__name__)
+
+# Settings that a resumed run may change: they do not touch what is learned.
+FREE = ("output", "split", "device", "log_every", "save_every", "evaluation", "proposer", "weights")
+
+
+def train(config: Config, videos: ClipSource | None = None) -> Path:
+    """Train the action detector; return the final checkpoint.
+
+    A run that was interrupted goes on where it was, exactly; a finished one is left alone.
+    ``videos``: a source that is open already.
+    """
+    final = config.output / checkpoints.FINAL
+    if final.is_file():
+        _check_same_run(config, checkpoints.load_checkpoint(final))
+        _log.info("%s: this run is finished", config.output)
+        return final
+    device = build_device(config)
+    label_map = build_label_map(config)
+    videos = videos or build_videos(config, "train")
+    people = training_people(config, load_split(config, "train", videos))
+    keyframes = training_keyframes(people, label_map["action_id"].tolist())
+    if not keyframes:
+        raise InputError("data.train.annotations: expected people to train on, got none")
+
+    torch.manual_seed(config.seed)
+    model = build_model(config, len(label_map)).to(device)
+    optimizer = _optimizer(config, model)
+    newest = checkpoints.latest(config.output)
+    if newest is None:
+        _start(config, model)
+    average = WeightAverage(model, config.optim.ema) if config.optim.ema else None
+    first_step = 0
+    if newest is not None:
+        _check_same_run(config, newest)
+        checkpoints.restore(newest, model=model, optimizer=optimizer, average=average)
+        first_step = newest.step
+        _log.info("resuming %s after step %d", config.output, first_step)
+
+    content = {
+        "model": model,
+        "average": average,
+        "config": dump_config(config),
+        "meta": {"label_map": label_map.to_dict("list")},
+    }
+
+    def save(step: int) -> None:
+        checkpoints.save_step(config.output, step=step, optimizer=optimizer, **content)
+
+    with ProgressLog(
+        config.optim.steps,
+        first_step=first_step,
+        metrics_path=config.output / "metrics.jsonl",
+        device=device,
+        every_steps=config.log_every,
+    ) as log:
+        run_steps(
+            model,
+            _batches(config, videos, keyframes, first_step),
+            optimizer,
+            _schedule(config),
+            partial(bce_sum, reduction=config.optim.loss_reduction),
+            first_step=first_step,
+            num_steps=config.optim.steps,
+            dtype=choose_precision(config.precision, device),
+            device=device,
+            clip_grad=config.optim.clip_grad,
+            average=average,
+            log=log,
+            save_every=config.save_every,
+            save=save,
+        )
+    if distributed.is_main():
+        checkpoints.save_checkpoint(final, step=config.optim.steps, **content)
+    return final
+
+
+def _batches(
+    config: Config, videos: ClipSource, keyframes: list[Keyframe], first_step: int
+) -> torch.utils.data.DataLoader:
+    """The clips of the steps that are left."""
+    data, augment, optim = config.data, config.augment, config.optim
+    transform = TrainTransform(
+        short_side=augment.short_side,
+        crop=augment.crop,
+        flip=augment.flip,
+        color=augment.color,
+        box_jitter=augment.box_jitter,
+        min_visible=augment.min_visible,
+    )
+    clips = AvaClips(
+        keyframes, videos, build_timebase(config), data.num_frames, data.sampling_rate, transform
+    )
+    batches = TrainBatches(
+        len(keyframes),
+        optim.batch_size,
+        config.seed,
+        first_step,
+        optim.steps - first_step,
+        distributed.rank(),
+        distributed.world_size(),
+    )
+    return build_loader(clips, batches, data.workers)
+
+
+def _optimizer(config: Config, model: torch.nn.Module) -> torch.optim.Optimizer:
+    optim = config.optim
+    return build_optimizer(
+        model,
+        name=optim.name,
+        lr=optim.lr,
+        momentum=optim.momentum,
+        nesterov=optim.nesterov,
+        weight_decay=optim.weight_decay,
+    )
+
+
+def _schedule(config: Config) -> LRSchedule:
+    optim = config.optim
+    return LRSchedule(
+        kind=optim.schedule,
+        base_lr=optim.lr,
+        steps=optim.steps,
+        warmup_steps=optim.warmup_steps,
+        warmup_start=optim.warmup_factor,
+        milestones=optim.milestones,
+        gamma=optim.gamma,
+    )
+
+
+def _start(config: Config, model: torch.nn.Module) -> None:
+    """Begin a run: take over the weights to start from, and write down the whole config."""
+    if config.weights is not None:
+        start = checkpoints.load_checkpoint(config.weights)
+        checkpoints.load_weights(model, start.weights, config.weights)
+    if distributed.is_main():
+        with atomic_path(config.output / "config.yaml") as temporary:
+            temporary.write_text(dump_config(config), encoding="utf-8")
+
+
+def _check_same_run(config: Config, saved: checkpoints.Checkpoint) -> None:
+    """Refuse to go on with other settings than the run began with."""
+    then = parse_config(saved.config, str(saved.path)).model_dump()
+    for key, value in _flat(config.model_dump()):
+        if key.split(".")[0] in FREE or key == "data.workers":
+            continue
+        before = dict(_flat(then)).get(key)
+        if before != value:
+            raise InputError(
+                f"{key}: {config.output} holds a run with {before!r}, got {value!r};"
+                " name another folder with output=DIR, or remove that one"
+            )
+
+
+def _flat(settings: dict, prefix: str = "") -> list[tuple[str, object]]:
+    """(key.path, value) of nested settings."""
+    pairs = []
+    for key, value in settings.items():
+        nested = isinstance(value, dict)
+        pairs += _flat(value, f"{prefix}{key}.") if nested else [(f"{prefix}{key}", value)]
+    return pairs

@@ -1,0 +1,12 @@
+"""Settings: a schema, and a loader of recipes."""
+
+from ava_detect.config.loader import (
+    dump_config,
+    find_recipe,
+    load_config,
+    parse_config,
+    recipe_folder,
+)
+from ava_detect.config.schema import Config
+
+__all__ = ["Config", "dump_config", "find_recipe", "load_config", "parse_config", "recipe_folder"]

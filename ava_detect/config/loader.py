@@ -1,0 +1,166 @@
+"""From a recipe's name and `key.path=value` words to a checked Config."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ava_detect.config.schema import Config
+from ava_eval.errors import InputError
+
+BASE_KEY = "_BASE_"
+Settings = dict[str, Any]
+
+
+def recipe_folder() -> Path:
+    """Folder of the recipes: `configs/` of a checkout, `recipes/` in an installed package."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a recipe (a path, or a name such as ``ava/slowfast_r50_8x8``) and apply overrides.
+
+    An override is ``key.path=value``; the value is read as YAML. Raises InputError that names the
+    file or the override, the setting, and the nearest setting that exists.
+    """
+    path = find_recipe(recipe)
+    settings, origin = _read_layers(path, ())
+    for word in overrides:
+        layer = _parse_override(word)
+        _check_keys(layer, Config, word)
+        _merge(settings, layer, origin, word)
+    return _validate(settings, origin, str(path))
+
+
+def parse_config(text: str, source: str) -> Config:
+    """Read back what `dump_config` wrote, for example from a checkpoint named by ``source``."""
+    settings = _as_mapping(yaml.safe_load(text), source)
+    _check_keys(settings, Config, source)
+    return _validate(settings, {}, source)
+
+
+def dump_config(config: Config) -> str:
+    """The whole config as YAML text."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def find_recipe(recipe: str | Path) -> Path:
+    """Path of a recipe given as a path or by its name."""
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    folder = recipe_folder()
+    named = folder / f"{recipe}.yaml"
+    if named.is_file() and named.resolve().is_relative_to(folder.resolve()):
+        return named
+    names = sorted(
+        str(p.relative_to(folder).with_suffix(""))
+        for p in folder.glob("*/*.yaml")
+        if p.parent.name != "base"
+    )
+    near = difflib.get_close_matches(str(recipe), names, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"the recipes are {', '.join(names)}"
+    raise InputError(f"{recipe}: no such config file or recipe; {hint}")
+
+
+def _read_layers(path: Path, parents: tuple[Path, ...]) -> tuple[Settings, dict[str, str]]:
+    """Settings of a file over those of its `_BASE_`, and which file each setting came from."""
+    if path.resolve() in parents:
+        raise InputError(f"{path}: {BASE_KEY}: leads back to itself")
+    try:
+        layer = _as_mapping(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else None
+        raise InputError.at(path, line, None, "a YAML file", remedy=_one_line(error)) from None
+    base = layer.pop(BASE_KEY, None)
+    settings: Settings = {}
+    origin: dict[str, str] = {}
+    if base is not None:
+        base_path = path.parent / str(base)
+        if not base_path.is_file():
+            raise InputError(f"{path}: {BASE_KEY}: no such file: {base}")
+        settings, origin = _read_layers(base_path, (*parents, path.resolve()))
+    _check_keys(layer, Config, str(path))
+    _merge(settings, layer, origin, str(path))
+    return settings, origin
+
+
+def _as_mapping(value: Any, source: str) -> Settings:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError(f"{source}: expected settings as `key: value`, got {type(value).__name__}")
+    return value
+
+
+def _parse_override(word: str) -> Settings:
+    key, equals, text = word.partition("=")
+    if not equals or not all(key.split(".")):
+        raise InputError(f"{word}: expected key.path=value, for example optim.steps=500")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{word}: expected a YAML value; {_one_line(error)}") from None
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _check_keys(
+    layer: Mapping[str, Any], schema: type[BaseModel], source: str, prefix: str = ""
+) -> None:
+    """Refuse the first key that the schema lacks, with the nearest one that it has."""
+    for key, value in layer.items():
+        field = schema.model_fields.get(str(key))
+        if field is None:
+            near = difflib.get_close_matches(str(key), list(schema.model_fields), n=1)
+            hint = (
+                f"did you mean '{near[0]}'?"
+                if near
+                else f"there are {', '.join(schema.model_fields)}"
+            )
+            raise InputError(f"{source}: {prefix}{key}: no such setting; {hint}")
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if not isinstance(value, Mapping):
+                raise InputError(f"{source}: {prefix}{key}: expected settings, got {value!r}")
+            _check_keys(value, kind, source, f"{prefix}{key}.")
+
+
+def _merge(
+    settings: Settings,
+    layer: Mapping[str, Any],
+    origin: dict[str, str],
+    source: str,
+    prefix: str = "",
+) -> None:
+    """Lay ``layer`` over ``settings`` in place, and note where each setting came from."""
+    for key, value in layer.items():
+        if isinstance(value, Mapping):
+            _merge(settings.setdefault(key, {}), value, origin, source, f"{prefix}{key}.")
+        else:
+            settings[key] = value
+            origin[f"{prefix}{key}"] = source
+
+
+def _validate(settings: Settings, origin: Mapping[str, str], source: str) -> Config:
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        known = [key for key in origin if where == key or where.startswith(f"{key}.")]
+        source = origin[known[0]] if known else source
+        raise InputError(f"{source}: {where}: {first['msg']}, got {first['input']!r}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,216 @@
+"""Every setting: its type, its default, what it means. Defaults are the paper's for AVA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+FourInts = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class Section(BaseModel):
+    """A part of the config: immutable, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSection(Section):
+    """SlowFast with a RoI head (paper sections 3 and 5)."""
+
+    pathways: Literal["slowfast", "slow", "fast"] = Field(
+        "slowfast", description="which pathways exist"
+    )
+    block: Literal["bottleneck", "basic"] = Field("bottleneck", description="residual block")
+    depths: FourInts = Field((3, 4, 6, 3), description="blocks of res2..res5; (3, 4, 6, 3) is R50")
+    widths: FourInts = Field((64, 128, 256, 512), description="inner channels of Slow res2..res5")
+    stem: Literal["conv7", "space_to_depth"] = Field("conv7", description="first layer")
+    strides: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
+        (1, 2, 2), description="spatial strides of res2..res4"
+    )
+    res5_stride: PositiveInt = Field(1, description="spatial stride of res5; 2 for classification")
+    res5_dilation: PositiveInt = Field(2, description="spatial dilation of res5")
+    slow_temporal: FourInts = Field((1, 1, 3, 3), description="temporal kernels of Slow res2..res5")
+    fast_temporal: FourInts = Field((3, 3, 3, 3), description="temporal kernels of Fast res2..res5")
+    alpha: PositiveInt = Field(8, description="frame-rate ratio of Fast to Slow")
+    beta_inv: PositiveInt = Field(8, description="channel ratio of Slow to Fast, 1 / beta")
+    lateral: Literal["time_strided_conv"] = Field(
+        "time_strided_conv", description="lateral connection (paper section 3.3)"
+    )
+    fusion_kernel: PositiveInt = Field(5, description="temporal kernel of the lateral convolution")
+    zero_init: bool = Field(True, description="last batch norm of a block starts at zero")
+    roi_resolution: PositiveInt = Field(7, description="side of the RoIAlign grid")
+    roi_aligned: bool = Field(True, description="RoIAlign with the half-pixel correction")
+    dropout: Fraction = Field(0.5, description="before the classifier")
+    prior_probability: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.5, description="score of every class before training; sets the classifier's bias"
+    )
+    mean: tuple[float, float, float] = Field((0.45, 0.45, 0.45), description="RGB, of 1.0")
+    std: tuple[float, float, float] = Field((0.225, 0.225, 0.225), description="RGB, of 1.0")
+
+
+class TimebaseSection(Section):
+    """How a CSV's timestamps meet the video file."""
+
+    start: float = Field(
+        0.0,
+        description="timestamp, in seconds, of the file's first frame; 900 for AVA's cut segments",
+    )
+    fps: PositiveFloat = Field(
+        30.0,
+        description="frames a second that sampling_rate counts in, whatever the file's own rate",
+    )
+
+
+class SplitSection(Section):
+    """Files of one split; relative paths start at `data.root`."""
+
+    videos: Path = Field(Path("videos"), description="folder of video files named by video id")
+    annotations: tuple[Path, ...] = Field((), description="AVA CSVs")
+    keyframes: Path | None = Field(
+        None, description="CSV of video_id,timestamp; without it the rows of the annotations"
+    )
+    excluded: Path | None = Field(None, description="CSV of video_id,timestamp left out everywhere")
+    proposals: Path | None = Field(
+        None, description="person boxes; without it what `propose` wrote into the output folder"
+    )
+
+
+class DataSection(Section):
+    """An AVA-style data set."""
+
+    root: Path = Field(Path(), description="folder that the splits' relative paths start at")
+    label_map: str = Field("ava_80", description="classes of the model: ava_80, ava_60 or a pbtxt")
+    eval_label_map: str | None = Field(
+        None, description="classes that are scored and exported; without it those of label_map"
+    )
+    timebase: TimebaseSection = TimebaseSection()
+    num_frames: PositiveInt = Field(32, description="frames of a clip, T of the Fast pathway")
+    sampling_rate: NonNegativeInt = Field(
+        2, description="frames from one to the next; 0 repeats the keyframe"
+    )
+    train: SplitSection = SplitSection()
+    val: SplitSection = SplitSection()
+    test: SplitSection = SplitSection()
+    cache_gb: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="memory for decoded videos, for small data sets"
+    )
+    workers: NonNegativeInt = Field(0, description="processes that read clips")
+
+
+class AugmentSection(Section):
+    """Training transforms; clip and boxes move together."""
+
+    short_side: tuple[PositiveInt, PositiveInt] | None = Field(
+        (256, 320), description="range the short side is drawn from; null leaves the size"
+    )
+    crop: tuple[PositiveInt, PositiveInt] = Field((224, 224), description="height, width")
+    flip: Fraction = Field(0.5, description="probability of a mirror image")
+    color: Fraction = Field(0.0, description="strength of brightness, contrast and tint changes")
+    box_jitter: Annotated[float, Field(ge=0, lt=0.5)] = Field(
+        0.0, description="each side moves by up to this part of the box's size"
+    )
+    min_visible: Fraction = Field(0.25, description="part of a box that must survive the crop")
+
+
+class TrainBoxesSection(Section):
+    """Which people are trained on (paper section 5): true ones, and proposals on them."""
+
+    proposals: bool = Field(False, description="add proposals that inherit labels")
+    min_iou: Fraction = Field(
+        0.9, description="overlap with a person from which labels are inherited"
+    )
+    min_score: Fraction = Field(0.8, description="proposals below are not used")
+    negatives: bool = Field(False, description="keep unmatched proposals as people without a label")
+
+
+class OptimSection(Section):
+    """Optimiser, schedule and loss."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    steps: PositiveInt = Field(14000, description="number of updates")
+    batch_size: PositiveInt = Field(64, description="clips an update, over all processes")
+    lr: PositiveFloat = 0.1
+    momentum: Fraction = 0.9
+    nesterov: bool = True
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-7
+    schedule: Literal["cosine", "steps"] = "steps"
+    milestones: tuple[PositiveInt, ...] = Field((), description="steps at which the rate falls")
+    gamma: PositiveFloat = Field(0.1, description="factor at each milestone")
+    warmup_steps: NonNegativeInt = 1000
+    warmup_factor: Fraction = Field(0.01, description="part of lr that the warm-up starts from")
+    clip_grad: PositiveFloat | None = Field(None, description="largest norm of the gradient")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="decay of the averaged weights that are evaluated; 0 is none"
+    )
+    loss_reduction: Literal["mean", "sum_classes"] = Field(
+        "mean", description="mean over people and classes, or sum over classes and mean over people"
+    )
+
+
+class EvalSection(Section):
+    """How boxes are scored."""
+
+    boxes: Literal["proposals", "groundtruth"] = "proposals"
+    min_score: Fraction = Field(0.8, description="proposals below are not scored")
+    multiply_person_score: bool = Field(
+        False, description="action score times the score of the person box"
+    )
+    short_side: PositiveInt | None = Field(256, description="null leaves the size")
+    batch_size: PositiveInt = 4
+
+
+class ProposerTrainSection(Section):
+    """Fine-tuning of the person detector."""
+
+    steps: PositiveInt = 2000
+    batch_size: PositiveInt = 8
+    lr: PositiveFloat = Field(1e-4, description="AdamW's, for fine-tuning; 4e-3 from scratch")
+
+
+class ProposerSection(Section):
+    """The person detector."""
+
+    kind: Literal["torchvision", "detectron2"] = "torchvision"
+    variant: Literal["small", "resnet50_fpn_v2"] = Field(
+        "resnet50_fpn_v2", description="torchvision's Faster R-CNN; small is the demo's"
+    )
+    config: str = Field(
+        "COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x.yaml",
+        description="detectron2: a config file, or a name of its model zoo",
+    )
+    weights: Path | None = Field(
+        None, description="without it what `train-proposer` wrote, else the published ones"
+    )
+    short_side: PositiveInt | None = Field(
+        None, description="pixels that images are resized to; null is the detector's own choice"
+    )
+    min_score: Fraction = Field(0.05, description="boxes below are not written")
+    max_boxes: PositiveInt = Field(50, description="most boxes of one keyframe")
+    batch_size: PositiveInt = 8
+    train: ProposerTrainSection = ProposerTrainSection()
+
+
+class Config(Section):
+    """Everything that a command needs to know."""
+
+    output: Path = Field(Path("runs/run"), description="folder of the run")
+    split: Literal["train", "val", "test"] = "val"
+    weights: Path | None = Field(
+        None, description="checkpoint to evaluate, or to start training from"
+    )
+    seed: NonNegativeInt = 0
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Precision = "auto"
+    log_every: PositiveInt = Field(20, description="steps from one log line to the next")
+    save_every: PositiveInt = Field(500, description="steps from one checkpoint to the next")
+    model: ModelSection = ModelSection()
+    data: DataSection = DataSection()
+    augment: AugmentSection = AugmentSection()
+    train_boxes: TrainBoxesSection = TrainBoxesSection()
+    optim: OptimSection = OptimSection()
+    evaluation: EvalSection = EvalSection()
+    proposer: ProposerSection = ProposerSection()

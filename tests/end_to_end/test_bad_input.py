@@ -1,0 +1,130 @@
+"""Each mistake of a user is one line on standard error and exit code 2, and writes nothing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from ava_detect.cli import main
+from ava_detect.synthetic import make_world
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pristine")
+    make_world(folder, train_videos=2, val_videos=1, test_videos=1, seconds=4, workers=1)
+    return folder
+
+
+@pytest.fixture
+def world(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "world"))
+
+
+def fail(capsys: pytest.CaptureFixture, command: str, *words: str) -> str:
+    """The one line of a command that must end with exit code 2."""
+    assert main([command, *words]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def train(capsys: pytest.CaptureFixture, world: Path, *words: str) -> str:
+    output = world.parent / "run"
+    settings = [f"data.root={world}", f"output={output}", "optim.steps=4", "optim.batch_size=2"]
+    line = fail(capsys, "train", "demo/ava", *settings, *words)
+    assert not list(output.glob("*.pt"))
+    return line
+
+
+def labelled_rows(world: Path) -> list[list[str]]:
+    """The rows of train.csv that show a person, as cells."""
+    rows = [line.split(",") for line in (world / "train.csv").read_text().splitlines()]
+    return [row for row in rows if len(row) > 2]
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "expected"),
+    [
+        (1, "soon", ["timestamp", "a number", "'soon'"]),
+        (2, "wide", ["x1", "a number", "'wide'"]),
+        (4, "1.2", ["x2", "[0, 1]"]),
+        (6, "walk", ["action_id", "a whole number", "'walk'"]),
+        (6, "2", ["action_id", "label map"]),
+        (7, "1,1", ["2, 7 or 8 columns", "9 columns"]),
+    ],
+)
+def test_a_broken_row_is_named(
+    world: Path, capsys: pytest.CaptureFixture, cell: int, value: str, expected: list[str]
+) -> None:
+    rows = labelled_rows(world)
+    rows[2][cell] = value
+    (world / "train.csv").write_text("\n".join(",".join(row) for row in rows) + "\n")
+    line = train(capsys, world)
+    assert f"{world / 'train.csv'}:3" in line
+    for word in expected:
+        assert word in line
+
+
+def test_a_missing_video(world: Path, capsys: pytest.CaptureFixture) -> None:
+    video_id = labelled_rows(world)[0][0]
+    (world / "videos" / f"{video_id}.mp4").unlink()
+    line = train(capsys, world)
+    assert repr(video_id) in line
+    assert str(world / "videos") in line
+
+
+def test_a_video_that_cannot_be_decoded(world: Path, capsys: pytest.CaptureFixture) -> None:
+    video_id = labelled_rows(world)[0][0]
+    (world / "videos" / f"{video_id}.mp4").write_bytes(b"this is no video" * 100)
+    assert f"{video_id}.mp4" in train(capsys, world)
+
+
+def test_an_unknown_setting(world: Path, capsys: pytest.CaptureFixture) -> None:
+    assert "did you mean 'steps'?" in train(capsys, world, "optim.stps=3")
+
+
+def test_weights_of_another_shape(world: Path, capsys: pytest.CaptureFixture) -> None:
+    output = world.parent / "run"
+    words = ["demo/ava", f"data.root={world}", f"output={output}", "optim.steps=1"]
+    assert main(["train", *words, "optim.batch_size=1", "optim.warmup_steps=0"]) == 0
+    capsys.readouterr()
+    final = output / "final.pt"
+    words += [f"weights={final}", "evaluation.boxes=groundtruth"]
+    line = fail(capsys, "evaluate", *words, "model.widths=[32, 32, 32, 32]")
+    assert str(final) in line
+    assert "the model has (32," in line
+    assert "the file (64," in line
+    torch.save({"anything": 1}, final)
+    assert str(final) in fail(capsys, "evaluate", *words)
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "expected"),
+    [
+        ("evaluate", [], "weights: expected weights=FILE"),
+        ("evaluate", ["weights=nowhere.pt"], "nowhere.pt"),
+        ("evaluate", ["split=test", "weights=nowhere.pt"], "split: test has no annotations"),
+        ("train", ["data.train.annotations=[]"], "data.train: expected annotations or keyframes"),
+        ("train", ["data.train.annotations=[nowhere.csv]"], "nowhere.csv"),
+        ("train", ["data.label_map=nowhere.pbtxt"], "nowhere.pbtxt"),
+        ("train", ["data.train.videos=nowhere"], "nowhere"),
+        ("train", ["device=gpu7"], "device: cannot use 'gpu7'"),
+        ("train", ["train_boxes.proposals=true"], "run `ava-detect propose` with split=train"),
+        ("train", ["data.timebase.start=900"], "lies outside"),
+    ],
+)
+def test_other_mistakes(
+    pristine: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    command: str,
+    words: list[str],
+    expected: str,
+) -> None:
+    settings = [f"data.root={pristine}", f"output={tmp_path}", "optim.steps=4"]
+    line = fail(capsys, command, "demo/ava", *settings, *words)
+    assert expected in line
