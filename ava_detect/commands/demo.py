@@ -15,9 +15,9 @@ import torch
 
 from ava_detect.assemble import build_device, build_label_map, build_videos, load_split
 from ava_detect.clips import ClipSource
-from ava_detect.commands.evaluate import evaluate, export
+from ava_detect.commands.evaluate import evaluate
+from ava_detect.commands.export import export
 from ava_detect.commands.people import boxes_to_score
-from ava_detect.commands.preview import save_preview
 from ava_detect.commands.propose import propose, train_proposer
 from ava_detect.commands.train import train
 from ava_detect.config import Config, load_config
@@ -87,7 +87,6 @@ def run_demo(folder: Path, *, seed: int = 0, proposer: str = "torchvision") -> d
     submission = folder / "submission.csv"
     with watch.stage("export"):
         _log.info(export(_with(config, split="test"), submission, videos))
-        save_preview(config, videos, scored.detections, folder / "preview.png")
     summary = {
         "mAP": {
             "proposals": scored.result.mean,
@@ -106,7 +105,7 @@ def run_demo(folder: Path, *, seed: int = 0, proposer: str = "torchvision") -> d
             "submission": str(submission.relative_to(folder)),
             "proposals": str(proposals.path.relative_to(folder)),
             "weights": str(weights.relative_to(folder)),
-            "preview": "preview.png",
+            "preview": str(scored.preview.relative_to(folder)),
         },
         "seed": seed,
         "proposer": proposer,

@@ -11,7 +11,6 @@ from ava_detect.assemble import build_label_map, build_timebase
 from ava_detect.clips import ClipSource
 from ava_detect.config import Config
 from ava_detect.visualize.keyframe import draw_people, save_contact_sheet
-from ava_eval import read_detections
 
 BOX = ["x1", "y1", "x2", "y2"]
 
@@ -19,7 +18,7 @@ BOX = ["x1", "y1", "x2", "y2"]
 def save_preview(
     config: Config,
     videos: ClipSource,
-    detections: Path | pd.DataFrame,
+    detections: pd.DataFrame,
     path: Path,
     *,
     count: int = 9,
@@ -27,9 +26,8 @@ def save_preview(
     min_score: float = 0.3,
 ) -> None:
     """Draw the people and their likeliest actions on keyframes spread over the detections."""
-    table = read_detections(detections) if isinstance(detections, Path) else detections
     names = build_label_map(config).set_index("action_id")["name"]
-    keyframes = list(table.groupby(["video_id", "timestamp"], sort=False))
+    keyframes = list(detections.groupby(["video_id", "timestamp"], sort=False))
     picked = np.linspace(0, len(keyframes) - 1, min(count, len(keyframes))).astype(int)
     images = []
     for number in picked:
