@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     try:
+        _require_one_process()
         arguments.run(arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -27,6 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _require_one_process() -> None:
+    """Several processes that know nothing of each other would all write into one run."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise InputError(
+            f"WORLD_SIZE: this version works as one process, got {processes}; start it without"
+            " torchrun"
+        )
 
 
 def build_parser() -> argparse.ArgumentParser:
