@@ -1,7 +1,8 @@
-"""The only place that turns a Config into objects."""
+"""From a Config to the objects that the commands share."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from ava_eval import read_annotations, read_keyframes, read_label_map
 from ava_eval.errors import InputError
 from ava_eval.files import read_excluded
 from ava_eval.tables import ANNOTATION_COLUMNS, check_labels
+
+_log = logging.getLogger(__name__)
 
 LABEL_MAPS = Path(__file__).parent / "label_maps"
 
@@ -61,8 +64,8 @@ def build_eval_label_map(config: Config) -> pd.DataFrame:
 
 
 def _label_map(config: Config, name: str) -> pd.DataFrame:
-    shipped = LABEL_MAPS / f"{Path(name).name}.pbtxt"
-    return read_label_map(shipped if shipped.is_file() else config.data.root / name)
+    shipped = {path.stem: path for path in LABEL_MAPS.glob("*.pbtxt")}
+    return read_label_map(shipped.get(name, config.data.root / name))
 
 
 def build_timebase(config: Config) -> Timebase:
@@ -91,14 +94,16 @@ def load_split(config: Config, split: str, videos: VideoFolder) -> Split:
     if not section.annotations and section.keyframes is None:
         raise InputError(f"data.{split}: expected annotations or keyframes, got neither")
     label_map = build_label_map(config)
-    listed = section.annotations if section.keyframes is None else (section.keyframes,)
-    keyframes = pd.concat([read_keyframes(root / path) for path in listed]).drop_duplicates()
-    for video_id in keyframes["video_id"].unique():
-        if not videos.has(video_id):
-            raise InputError(
-                f"{root / listed[0]}: video_id {video_id!r}: no such video in"
-                f" {root / section.videos}; add the file, or remove the video's rows"
-            )
+    listed = [*section.annotations, *([section.keyframes] if section.keyframes else [])]
+    tables = [read_keyframes(root / path) for path in listed]
+    for path, table in zip(listed, tables, strict=True):
+        for video_id in table["video_id"].unique():
+            if not videos.has(video_id):
+                raise InputError(
+                    f"{root / path}: column video_id: {video_id!r}: no such video in"
+                    f" {root / section.videos}; add the file, or remove the video's rows"
+                )
+    keyframes = pd.concat(tables).drop_duplicates(ignore_index=True)
     annotations = [pd.DataFrame(columns=ANNOTATION_COLUMNS)]
     for path in section.annotations:
         table = read_annotations(root / path)
@@ -149,14 +154,39 @@ def load_detector(
 
     The model is built as the checkpoint's own config says, or as ``config`` (a Config, a path or a
     recipe's name) where it is given; its classes are those it was trained on. No data file is read.
-    Raises InputError when the file is damaged or its tensors do not fit the model.
+    Settings of ``config`` that change what the weights compute are warned of. Raises InputError
+    when the file is damaged or its tensors do not fit the model.
     """
     saved = load_checkpoint(checkpoint)
+    trained = parse_config(saved.config, str(checkpoint))
     if config is None:
-        config = parse_config(saved.config, str(checkpoint))
+        config = trained
     elif not isinstance(config, Config):
         config = load_config(config)
     label_map = pd.DataFrame(saved.meta["label_map"])
     model = build_model(config, len(label_map))
     load_weights(model, saved.weights, checkpoint)
+    _warn_of_other_input(config, trained, checkpoint)
     return Detector(model, label_map, precision, device)
+
+
+def _warn_of_other_input(config: Config, trained: Config, checkpoint: str | Path) -> None:
+    """Say which settings differ from those that the weights were trained with."""
+    now, then = (
+        {
+            **{f"model.{key}": value for key, value in each.model.model_dump().items()},
+            "data.num_frames": each.data.num_frames,
+            "data.sampling_rate": each.data.sampling_rate,
+            "data.timebase.fps": each.data.timebase.fps,
+        }
+        for each in (config, trained)
+    )
+    for key, value in now.items():
+        if value != then[key]:
+            _log.warning(
+                "warning: %s is %s here, but %s was trained with %s",
+                key,
+                value,
+                checkpoint,
+                then[key],
+            )

@@ -11,18 +11,19 @@ from pathlib import Path
 
 from ava_detect.config import Config, dump_config, load_config
 from ava_eval.errors import InputError
+from ava_eval.parser import CommandParser
 
 Arguments = argparse.Namespace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0, or 2 on bad input)."""
-    arguments = build_parser().parse_args(argv)
+    arguments = parse(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     try:
         _require_one_process()
         arguments.run(arguments)
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -41,9 +42,25 @@ def _require_one_process() -> None:
         )
 
 
-def build_parser() -> argparse.ArgumentParser:
+def parse(argv: Sequence[str] | None) -> Arguments:
+    """Read a command line; settings may stand before and behind options."""
+    parser = build_parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if "overrides" in arguments:
+        arguments.overrides += [word for word in rest if _is_setting(word)]
+        rest = [word for word in rest if not _is_setting(word)]
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
+
+
+def _is_setting(word: str) -> bool:
+    return "=" in word and not word.startswith("-")
+
+
+def build_parser() -> CommandParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="ava-detect",
         description="Spatio-temporal action detection: from AVA-style CSVs and videos to a trained"
         " detector, an honest score and a challenge file.",
@@ -54,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("-o", "--output", type=Path, default=Path("runs/demo"), metavar="DIR")
     demo.add_argument("--seed", type=int, default=0, help="of the world and of the training")
     demo.add_argument("--proposer", choices=("torchvision", "detectron2"), default="torchvision")
+    demo.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the recipe")
     demo.set_defaults(run=_demo)
 
     _add(
@@ -72,9 +90,16 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("-o", "--output-file", type=Path, required=True, metavar="CSV")
 
     describe = _add(commands, "describe", _describe, "parameters and multiply-adds, per pathway")
-    describe.add_argument("--size", type=int, default=256, help="height and width of the clip")
+    describe.add_argument("--size", type=_size, default=256, help="height and width of the clip")
     describe.add_argument("--json", type=Path, metavar="FILE")
     return parser
+
+
+def _size(text: str) -> int:
+    size = int(text)
+    if not 16 <= size <= 4096:
+        raise argparse.ArgumentTypeError(f"expected 16 to 4096 pixels, got {size}")
+    return size
 
 
 def _add(
@@ -110,7 +135,12 @@ def _add(
 def _demo(arguments: Arguments) -> None:
     from ava_detect.commands.demo import run_demo
 
-    run_demo(arguments.output, seed=arguments.seed, proposer=arguments.proposer)
+    run_demo(
+        arguments.output,
+        seed=arguments.seed,
+        proposer=arguments.proposer,
+        overrides=arguments.overrides,
+    )
 
 
 def _train_proposer(config: Config, _: Arguments) -> None:

@@ -45,6 +45,19 @@ class Timebase:
         offsets = np.arange(num_frames) - num_frames // 2
         return timestamp - self.start + offsets * (sampling_rate / self.fps)
 
+    def require_inside(self, timestamp: float, video_id: str, duration: float) -> None:
+        """Raise InputError unless the video shows ``timestamp``; ``duration`` is the file's, in s.
+
+        A clip may hang over the ends of a video (its frames repeat there), its centre not.
+        """
+        tolerance = 1 / self.fps
+        if not -tolerance <= timestamp - self.start <= duration + tolerance:
+            raise InputError(
+                f"video {video_id}: the keyframe at {timestamp:g} s lies outside of the file, which"
+                f" shows {self.start:g} to {self.start + duration:g} s; check data.timebase.start,"
+                " and that the video is complete"
+            )
+
 
 AVA = Timebase(start=900.0, fps=30.0)
 """AVA's movies, cut from 15:00 to 30:01 as everyone does it."""

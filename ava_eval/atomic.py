@@ -8,6 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ava_eval.errors import InputError
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Make the folder of ``path``; raise InputError when the file could not be written there.
+
+    Long jobs call this before they begin.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{target}: the folder cannot be made: {error.strerror}") from error
+    if target.is_dir():
+        raise InputError(f"{target}: expected the name of a file, got a folder")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{target}: the folder is not writable")
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -17,7 +35,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     The suffix is kept, so that writers which choose a format by it work. Folders are created.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    require_writable(target)
     handle, name = tempfile.mkstemp(
         prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
     )

@@ -8,19 +8,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from ava_eval.errors import InputError
+from ava_eval.parser import CommandParser
 
 if TYPE_CHECKING:
     from ava_eval.frame_map import FrameMap
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, like every other error of ours."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (see '{self.prog} --help')\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="ava-eval", description="Scores spatio-temporal action detections (AVA).")
+    parser = CommandParser(
+        prog="ava-eval", description="Scores spatio-temporal action detections (AVA)."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     score = commands.add_parser(
         "score",

@@ -34,7 +34,7 @@ DIRECTIONS = {
     "ava_detect.synthetic": {"ava_detect.timebase", "ava_eval"},
     "ava_detect.assemble": {"ava_detect", "ava_eval"},
     "ava_detect.commands": {"ava_detect", "ava_eval"},
-    "ava_detect.cli": {"ava_detect.config", "ava_detect.commands"},
+    "ava_detect.cli": {"ava_detect.config", "ava_detect.commands", "ava_eval.parser"},
     "ava_detect.__main__": {"ava_detect.cli"},
     "ava_detect.__init__": {"ava_detect.assemble"},
 }

@@ -8,6 +8,7 @@ prints the AP of four actions that differ in motion only: fall down, get up, wal
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from ava_detect.assemble import build_videos
 from ava_detect.commands.evaluate import evaluate
 from ava_detect.commands.train import train
 from ava_detect.config import Config, load_config
-from ava_detect.synthetic import make_world
 
 MOTIONS = {5: "fall down", 6: "get up", 10: "run/jog", 14: "walk"}
 ONE_FRAME = ("model.pathways=slow", "model.alpha=1", "data.num_frames=4", "data.sampling_rate=0")
@@ -25,18 +25,16 @@ def main() -> None:
     """Train what is missing, score both models, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--demo", type=Path, default=Path("runs/demo"), help="folder of the demo")
-    parser.add_argument("--seed", type=int, default=0, help="of the world and the training")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of both models")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-
-    world = arguments.demo / "world"
-    make_world(world, seed=arguments.seed, log=logging.info)
-    common = [f"data.root={world}", f"seed={arguments.seed}", "evaluation.boxes=groundtruth"]
-    common += arguments.overrides
-    clips = load_config("demo/ava", [*common, f"output={arguments.demo}"])
+    if not (arguments.demo / "summary.json").is_file():
+        parser.error(f"{arguments.demo} holds no finished demo; run `make demo` first")
+    seed = json.loads((arguments.demo / "summary.json").read_text())["seed"]
+    settings = [f"data.root={arguments.demo / 'world'}", f"seed={seed}"]
+    settings += ["evaluation.boxes=groundtruth"]
+    clips = load_config("demo/ava", [*settings, f"output={arguments.demo}"])
     frames = load_config(
-        "demo/ava", [*common, f"output={arguments.demo / 'one_frame'}", *ONE_FRAME]
+        "demo/ava", [*settings, f"output={arguments.demo / 'one_frame'}", *ONE_FRAME]
     )
     aps = [motion_aps(config) for config in (clips, frames)]
 

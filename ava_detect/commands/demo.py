@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,21 +51,29 @@ class Stopwatch:
         self.seconds[name] = time.perf_counter() - start
 
 
-def run_demo(folder: Path, *, seed: int = 0, proposer: str = "torchvision") -> dict:
+def run_demo(
+    folder: Path,
+    *,
+    seed: int = 0,
+    proposer: str = "torchvision",
+    overrides: Sequence[str] = (),
+    world: Mapping[str, int] | None = None,
+) -> dict:
     """Make the world, learn from it, score, export; print a table, write and return a summary.
 
-    A world of the same seed is used again; everything else is made anew.
+    A world of the same seed is used again; everything else is made anew. ``overrides`` change
+    settings of the recipe, ``world`` those of ``make_world``.
     """
-    config = load_config(
-        RECIPES[proposer], [f"output={folder}", f"data.root={folder / 'world'}", f"seed={seed}"]
-    )
+    places = {"output": folder, "data.root": folder / "world"}
+    words = [f"{key}={json.dumps(str(path))}" for key, path in places.items()]
+    config = load_config(RECIPES[proposer], [*words, f"seed={seed}", *overrides])
     if proposer == "detectron2":
         require_detectron2()
     _forget_last_run(folder)
     _say_precision(config)
     watch = Stopwatch()
     with watch.stage("world"):
-        make_world(config.data.root, seed=seed, log=_log.info)
+        make_world(config.data.root, seed=seed, log=_log.info, **(world or {}))
         videos = build_videos(config, "train")
         videos.preload(videos.video_ids)
     with watch.stage("train proposer"):
@@ -140,7 +148,7 @@ def _with(config: Config, **changes: object) -> Config:
 def _forget_last_run(folder: Path) -> None:
     """Remove what an earlier demo trained; refuse a folder that holds a run of another kind."""
     checkpoints = [*folder.glob("step-*.pt"), *folder.glob(FINAL)]
-    if checkpoints and not (folder / "world").is_dir():
+    if checkpoints and not (folder / "world" / "world.json").is_file():
         raise InputError(
             f"{folder}: holds a run that is no demo ({checkpoints[0].name}); name another folder"
             " with -o DIR"

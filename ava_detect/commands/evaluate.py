@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ava_detect.assemble import build_eval_label_map, build_videos, load_split
+from ava_detect.assemble import build_eval_label_map, build_videos, load_split, split_section
 from ava_detect.clips import ClipSource
-from ava_detect.commands.people import boxes_to_score
+from ava_detect.commands.people import boxes_to_score, proposals_path
 from ava_detect.commands.preview import save_preview
 from ava_detect.commands.scoring import open_detector, score_people
 from ava_detect.config import Config
+from ava_detect.proposals.files import file_digest
 from ava_eval import FrameMap
 from ava_eval import evaluate as frame_map
-from ava_eval.atomic import atomic_path
+from ava_eval.atomic import atomic_path, require_writable
 from ava_eval.errors import InputError
 from ava_eval.files import write_detections
 from ava_eval.summary import summary
@@ -41,6 +43,7 @@ def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -
 
     ``videos``: a source that is open already. ``name`` goes into the names of the files.
     """
+    require_writable(config.output / "metrics.json")
     videos = videos or build_videos(config, config.split)
     data = load_split(config, config.split, videos)
     if data.annotations.empty:
@@ -60,6 +63,22 @@ def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -
     )
     write_detections(detections, done.detections)
     with atomic_path(done.metrics) as temporary:
-        temporary.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
+        facts = result.to_json(_inputs(config)) | {
+            "split": config.split,
+            "boxes": config.evaluation.boxes,
+        }
+        temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     save_preview(config, videos, detections, done.preview)
     return done
+
+
+def _inputs(config: Config) -> list[dict[str, Any]]:
+    """The files that went into the number, with their digests."""
+    section = split_section(config, config.split)
+    files = [("groundtruth", config.data.root / path) for path in section.annotations]
+    if section.excluded is not None:
+        files.append(("excluded", config.data.root / section.excluded))
+    if config.evaluation.boxes == "proposals":
+        files.append(("proposals", proposals_path(config, config.split)))
+    files.append(("weights", config.weights))
+    return [{"role": role, "path": str(path), "sha256": file_digest(path)} for role, path in files]

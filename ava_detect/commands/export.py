@@ -9,11 +9,13 @@ from ava_detect.clips import ClipSource
 from ava_detect.commands.people import boxes_to_score
 from ava_detect.commands.scoring import open_detector, score_people
 from ava_detect.config import Config
+from ava_eval.atomic import require_writable
 from ava_eval.submission import write_submission
 
 
 def export(config: Config, path: Path, videos: ClipSource | None = None) -> str:
     """Write the challenge file of a split; returns a line on what is in it and what is not."""
+    require_writable(path)
     videos = videos or build_videos(config, config.split)
     data = load_split(config, config.split, videos)
     detector = open_detector(config)

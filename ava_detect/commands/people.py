@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,9 @@ from ava_detect.data.select import only_keyframes
 from ava_detect.proposals.files import read_proposals
 from ava_detect.proposals.labels import inherit_labels
 from ava_eval.errors import InputError
+from ava_eval.tables import BOX
 
-BOX = ["x1", "y1", "x2", "y2"]
+_log = logging.getLogger(__name__)
 
 
 def proposals_path(config: Config, split: str) -> Path:
@@ -27,10 +29,21 @@ def load_proposals(config: Config, split: str, keyframes: pd.DataFrame) -> pd.Da
     path = proposals_path(config, split)
     if not path.is_file():
         raise InputError(
-            f"{path}: no such file of person boxes; run `ava-detect propose` with split={split},"
-            f" or name a published one in data.{split}.proposals"
+            f"data.{split}.proposals: {path}: no such file of person boxes; run `ava-detect"
+            f" propose` with split={split} and data.{split}.proposals=null, or name another file"
         )
-    return only_keyframes(read_proposals(path)[0], keyframes)
+    boxes = read_proposals(path)[0]
+    kept = only_keyframes(boxes, keyframes)
+    if len(kept) < len(boxes):
+        _log.warning(
+            "warning: %d boxes of %s are on keyframes that data.%s does not list (or excludes) and"
+            " are left out; list keyframes where nobody is annotated in data.%s.keyframes",
+            len(boxes) - len(kept),
+            path,
+            split,
+            split,
+        )
+    return kept
 
 
 def groundtruth_boxes(annotations: pd.DataFrame) -> pd.DataFrame:

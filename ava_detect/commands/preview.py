@@ -11,8 +11,7 @@ from ava_detect.assemble import build_label_map, build_timebase
 from ava_detect.clips import ClipSource
 from ava_detect.config import Config
 from ava_detect.visualize.keyframe import draw_people, save_contact_sheet
-
-BOX = ["x1", "y1", "x2", "y2"]
+from ava_eval.tables import BOX
 
 
 def save_preview(
@@ -25,13 +24,20 @@ def save_preview(
     columns: int = 3,
     min_score: float = 0.3,
 ) -> None:
-    """Draw the people and their likeliest actions on keyframes spread over the detections."""
+    """Draw the people and their likeliest actions on keyframes spread over the detections.
+
+    Without detections there is nothing to draw, and no file.
+    """
     names = build_label_map(config).set_index("action_id")["name"]
-    keyframes = list(detections.groupby(["video_id", "timestamp"], sort=False))
-    picked = np.linspace(0, len(keyframes) - 1, min(count, len(keyframes))).astype(int)
+    if detections.empty:
+        return
+    by_keyframe = detections.groupby(["video_id", "timestamp"], sort=False)
+    number = by_keyframe.ngroup().to_numpy()
+    last = number.max()
     images = []
-    for number in picked:
-        (video_id, timestamp), rows = keyframes[number]
+    for wanted in np.unique(np.linspace(0, last, min(count, last + 1)).astype(int)):
+        rows = detections[number == wanted]
+        video_id, timestamp = rows.iloc[0][["video_id", "timestamp"]]
         times = build_timebase(config).clip_times(timestamp, 1, 0)
         images.append(_picture(videos.read(video_id, times)[0], rows, names, min_score))
     save_contact_sheet(images, path, columns)

@@ -7,13 +7,19 @@ from pathlib import Path
 
 from ava_detect.assemble import build_timebase, build_videos, load_split
 from ava_detect.clips import ClipSource
-from ava_detect.commands.proposers import build_proposer, fit_proposer, provenance
+from ava_detect.commands.proposers import (
+    build_proposer,
+    fit_proposer,
+    provenance,
+    trained_weights,
+)
 from ava_detect.config import Config
 from ava_detect.engine.logs import StatusLine
 from ava_detect.proposals.files import write_proposals
 from ava_detect.proposals.people import people_of_keyframes
 from ava_detect.proposals.proposer import propose_keyframes
 from ava_detect.proposals.report import proposal_report
+from ava_eval.atomic import require_writable
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Proposals:
 
 def train_proposer(config: Config, videos: ClipSource | None = None) -> Path:
     """Fine-tune the person detector on the training split's people; return its weights' file."""
+    require_writable(trained_weights(config))
     videos = videos or build_videos(config, "train")
     people = people_of_keyframes(load_split(config, "train", videos).annotations)
     return fit_proposer(config, people, videos)
@@ -49,6 +56,8 @@ def train_proposer(config: Config, videos: ClipSource | None = None) -> Path:
 def propose(config: Config, videos: ClipSource | None = None) -> Proposals:
     """Find the people on every keyframe of a split; write `proposals_{split}.csv`."""
     split = config.split
+    path = config.output / f"proposals_{split}.csv"
+    require_writable(path)
     videos = videos or build_videos(config, split)
     data = load_split(config, split, videos)
     proposer = build_proposer(config)
@@ -64,7 +73,6 @@ def propose(config: Config, videos: ClipSource | None = None) -> Proposals:
         progress=lambda done, total: line.due() and line.show(f"propose {done}/{total} keyframes"),
     )
     line.close()
-    path = config.output / f"proposals_{split}.csv"
     write_proposals(boxes, path, provenance(config, proposer))
     labelled = len(data.annotations) > 0
     report = proposal_report(boxes, data.annotations, data.keyframes) if labelled else None

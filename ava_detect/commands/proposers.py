@@ -24,6 +24,7 @@ from ava_detect.proposals.torchvision_rcnn import (
     save_weights,
 )
 from ava_detect.proposals.torchvision_training import train_faster_rcnn
+from ava_eval.errors import InputError
 
 
 def trained_weights(config: Config) -> Path:
@@ -33,8 +34,11 @@ def trained_weights(config: Config) -> Path:
 
 def proposer_weights(config: Config) -> Path | None:
     """The weights that `propose` uses: the named file, else the trained one, else the published."""
-    if config.proposer.weights is not None:
-        return config.proposer.weights
+    named = config.proposer.weights
+    if named is not None:
+        if not named.is_file():
+            raise InputError(f"proposer.weights: {named}: no such file")
+        return named
     trained = trained_weights(config)
     return trained if trained.is_file() else None
 
@@ -42,6 +46,12 @@ def proposer_weights(config: Config) -> Path | None:
 def build_proposer(config: Config) -> Proposer:
     """The person detector with its weights."""
     settings, weights = config.proposer, proposer_weights(config)
+    name = settings.variant if settings.kind == "torchvision" else settings.config
+    if weights is None and name == "small":
+        raise InputError(
+            f"{trained_weights(config)}: no such weights, and the small detector has no published"
+            " ones; run `ava-detect train-proposer` first, or set proposer.weights"
+        )
     running = {
         "device": build_device(config),
         "precision": config.precision,

@@ -14,7 +14,7 @@ from ava_detect.clips import ClipSource
 from ava_detect.config import Config
 from ava_detect.data.ava import AvaClips
 from ava_detect.data.keyframes import detection_keyframes
-from ava_detect.data.loaders import EvalBatches, build_loader
+from ava_detect.data.loaders import ClipLoader, EvalBatches
 from ava_detect.data.transforms import EvalTransform
 from ava_detect.engine.evaluate import join_detections, score_boxes
 from ava_detect.engine.logs import StatusLine
@@ -43,7 +43,7 @@ def score_people(
         data.sampling_rate,
         EvalTransform(settings.short_side),
     )
-    loader = build_loader(clips, EvalBatches(keyframes, settings.batch_size), data.workers)
+    loader = ClipLoader(clips, EvalBatches(keyframes, settings.batch_size), data.workers)
     scores = score_boxes(
         detector.model,
         loader,

@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from ava_detect.assemble import (
@@ -21,7 +22,7 @@ from ava_detect.commands.people import training_people
 from ava_detect.config import Config, dump_config, parse_config
 from ava_detect.data.ava import AvaClips
 from ava_detect.data.keyframes import Keyframe, training_keyframes
-from ava_detect.data.loaders import TrainBatches, build_loader
+from ava_detect.data.loaders import ClipLoader, TrainBatches
 from ava_detect.data.transforms import TrainTransform
 from ava_detect.engine import checkpoint as checkpoints
 from ava_detect.engine import distributed
@@ -31,13 +32,16 @@ from ava_detect.engine.losses import bce_sum
 from ava_detect.engine.optim import LRSchedule, build_optimizer
 from ava_detect.engine.train import train as run_steps
 from ava_detect.models.precision import choose_precision
-from ava_eval.atomic import atomic_path
+from ava_eval.atomic import atomic_path, require_writable
 from ava_eval.errors import InputError
 
 _log = logging.getLogger(__name__)
 
 # Settings that a resumed run may change: they do not touch what is learned.
-FREE = ("output", "split", "device", "log_every", "save_every", "evaluation", "proposer", "weights")
+FREE = (
+    *("output", "split", "weights", "device", "log_every", "save_every", "evaluation", "proposer"),
+    *("data.val", "data.test", "data.eval_label_map", "data.workers", "data.cache_gb"),
+)
 
 
 def train(config: Config, videos: ClipSource | None = None) -> Path:
@@ -47,12 +51,13 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
     ``videos``: a source that is open already.
     """
     final = config.output / checkpoints.FINAL
+    require_writable(final)
+    label_map = build_label_map(config)
     if final.is_file():
-        _check_same_run(config, checkpoints.load_checkpoint(final))
+        _check_same_run(config, label_map, checkpoints.load_checkpoint(final))
         _log.info("%s: this run is finished", config.output)
         return final
     device = build_device(config)
-    label_map = build_label_map(config)
     videos = videos or build_videos(config, "train")
     people = training_people(config, load_split(config, "train", videos))
     keyframes = training_keyframes(people, label_map["action_id"].tolist())
@@ -64,11 +69,11 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
     optimizer = _optimizer(config, model)
     newest = checkpoints.latest(config.output)
     if newest is None:
-        _start(config, model)
+        _start(config, label_map, model)
     average = WeightAverage(model, config.optim.ema) if config.optim.ema else None
     first_step = 0
     if newest is not None:
-        _check_same_run(config, newest)
+        _check_same_run(config, label_map, newest)
         checkpoints.restore(newest, model=model, optimizer=optimizer, average=average)
         first_step = newest.step
         _log.info("resuming %s after step %d", config.output, first_step)
@@ -113,7 +118,7 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
 
 def _batches(
     config: Config, videos: ClipSource, keyframes: list[Keyframe], first_step: int
-) -> torch.utils.data.DataLoader:
+) -> ClipLoader:
     """The clips of the steps that are left."""
     data, augment, optim = config.data, config.augment, config.optim
     transform = TrainTransform(
@@ -136,7 +141,7 @@ def _batches(
         distributed.rank(),
         distributed.world_size(),
     )
-    return build_loader(clips, batches, data.workers)
+    return ClipLoader(clips, batches, data.workers)
 
 
 def _optimizer(config: Config, model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -164,21 +169,23 @@ def _schedule(config: Config) -> LRSchedule:
     )
 
 
-def _start(config: Config, model: torch.nn.Module) -> None:
+def _start(config: Config, label_map: pd.DataFrame, model: torch.nn.Module) -> None:
     """Begin a run: take over the weights to start from, and write down the whole config."""
     if config.weights is not None:
         start = checkpoints.load_checkpoint(config.weights)
+        _check_same_classes(label_map, start)
         checkpoints.load_weights(model, start.weights, config.weights)
     if distributed.is_main():
         with atomic_path(config.output / "config.yaml") as temporary:
             temporary.write_text(dump_config(config), encoding="utf-8")
 
 
-def _check_same_run(config: Config, saved: checkpoints.Checkpoint) -> None:
-    """Refuse to go on with other settings than the run began with."""
+def _check_same_run(config: Config, label_map: pd.DataFrame, saved: checkpoints.Checkpoint) -> None:
+    """Refuse to go on with other settings or classes than the run began with."""
+    _check_same_classes(label_map, saved)
     then = parse_config(saved.config, str(saved.path)).model_dump()
     for key, value in _flat(config.model_dump()):
-        if key.split(".")[0] in FREE or key == "data.workers":
+        if any(key == free or key.startswith(f"{free}.") for free in FREE):
             continue
         before = dict(_flat(then)).get(key)
         if before != value:
@@ -186,6 +193,15 @@ def _check_same_run(config: Config, saved: checkpoints.Checkpoint) -> None:
                 f"{key}: {config.output} holds a run with {before!r}, got {value!r};"
                 " name another folder with output=DIR, or remove that one"
             )
+
+
+def _check_same_classes(label_map: pd.DataFrame, saved: checkpoints.Checkpoint) -> None:
+    """Column c of the classifier must mean the same action as before."""
+    if saved.meta["label_map"] != label_map.to_dict("list"):
+        raise InputError(
+            f"data.label_map: {saved.path} was trained on other classes, or in another order;"
+            " use the label map of that run"
+        )
 
 
 def _flat(settings: dict, prefix: str = "") -> list[tuple[str, object]]:

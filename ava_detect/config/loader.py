@@ -41,7 +41,7 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
 
 def parse_config(text: str, source: str) -> Config:
     """Read back what `dump_config` wrote, for example from a checkpoint named by ``source``."""
-    settings = _as_mapping(yaml.safe_load(text), source)
+    settings = _as_mapping(_parse_yaml(text), source)
     _check_keys(settings, Config, source)
     return _validate(settings, {}, source)
 
@@ -75,7 +75,7 @@ def _read_layers(path: Path, parents: tuple[Path, ...]) -> tuple[Settings, dict[
     if path.resolve() in parents:
         raise InputError(f"{path}: {BASE_KEY}: leads back to itself")
     try:
-        layer = _as_mapping(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+        layer = _as_mapping(_parse_yaml(path.read_text(encoding="utf-8")), str(path))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
@@ -93,6 +93,20 @@ def _read_layers(path: Path, parents: tuple[Path, ...]) -> tuple[Settings, dict[
     return settings, origin
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without dates: `output=2026-03-01` names a folder."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _parse_yaml(text: str) -> Any:
+    return yaml.load(text, _Loader)
+
+
 def _as_mapping(value: Any, source: str) -> Settings:
     if value is None:
         return {}
@@ -106,7 +120,7 @@ def _parse_override(word: str) -> Settings:
     if not equals or not all(key.split(".")):
         raise InputError(f"{word}: expected key.path=value, for example optim.steps=500")
     try:
-        value = yaml.safe_load(text)
+        value = _parse_yaml(text)
     except yaml.YAMLError as error:
         raise InputError(f"{word}: expected a YAML value; {_one_line(error)}") from None
     for part in reversed(key.split(".")):
@@ -129,9 +143,11 @@ def _check_keys(
             )
             raise InputError(f"{source}: {prefix}{key}: no such setting; {hint}")
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            if not isinstance(value, Mapping):
-                raise InputError(f"{source}: {prefix}{key}: expected settings, got {value!r}")
+        is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
+        if is_section != isinstance(value, Mapping):
+            expected = "settings" if is_section else "one value"
+            raise InputError(f"{source}: {prefix}{key}: expected {expected}, got {value!r}")
+        if is_section:
             _check_keys(value, kind, source, f"{prefix}{key}.")
 
 

@@ -5,9 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+from pydantic_core import PydanticCustomError
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise PydanticCustomError("odd", "Input should be an odd number")
+    return value
+
+
+def _range(value: tuple[int, int]) -> tuple[int, int]:
+    if value[0] > value[1]:
+        raise PydanticCustomError("range", "Input should be a range, the smaller number first")
+    return value
+
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
+Range = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_range)]
+FourOddInts = tuple[OddInt, OddInt, OddInt, OddInt]
 FourInts = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -33,14 +58,18 @@ class ModelSection(Section):
     )
     res5_stride: PositiveInt = Field(1, description="spatial stride of res5; 2 for classification")
     res5_dilation: PositiveInt = Field(2, description="spatial dilation of res5")
-    slow_temporal: FourInts = Field((1, 1, 3, 3), description="temporal kernels of Slow res2..res5")
-    fast_temporal: FourInts = Field((3, 3, 3, 3), description="temporal kernels of Fast res2..res5")
+    slow_temporal: FourOddInts = Field(
+        (1, 1, 3, 3), description="temporal kernels of Slow res2..res5"
+    )
+    fast_temporal: FourOddInts = Field(
+        (3, 3, 3, 3), description="temporal kernels of Fast res2..res5"
+    )
     alpha: PositiveInt = Field(8, description="frame-rate ratio of Fast to Slow")
     beta_inv: PositiveInt = Field(8, description="channel ratio of Slow to Fast, 1 / beta")
     lateral: Literal["time_strided_conv"] = Field(
         "time_strided_conv", description="lateral connection (paper section 3.3)"
     )
-    fusion_kernel: PositiveInt = Field(5, description="temporal kernel of the lateral convolution")
+    fusion_kernel: OddInt = Field(5, description="temporal kernel of the lateral convolution")
     zero_init: bool = Field(True, description="last batch norm of a block starts at zero")
     roi_resolution: PositiveInt = Field(7, description="side of the RoIAlign grid")
     roi_aligned: bool = Field(True, description="RoIAlign with the half-pixel correction")
@@ -71,7 +100,7 @@ class SplitSection(Section):
     videos: Path = Field(Path("videos"), description="folder of video files named by video id")
     annotations: tuple[Path, ...] = Field((), description="AVA CSVs")
     keyframes: Path | None = Field(
-        None, description="CSV of video_id,timestamp; without it the rows of the annotations"
+        None, description="CSV of video_id,timestamp, besides those of the annotations"
     )
     excluded: Path | None = Field(None, description="CSV of video_id,timestamp left out everywhere")
     proposals: Path | None = Field(
@@ -104,7 +133,7 @@ class DataSection(Section):
 class AugmentSection(Section):
     """Training transforms; clip and boxes move together."""
 
-    short_side: tuple[PositiveInt, PositiveInt] | None = Field(
+    short_side: Range | None = Field(
         (256, 320), description="range the short side is drawn from; null leaves the size"
     )
     crop: tuple[PositiveInt, PositiveInt] = Field((224, 224), description="height, width")

@@ -13,7 +13,6 @@ from ava_detect.data.batch import ClipSample
 from ava_detect.data.keyframes import Keyframe
 from ava_detect.data.transforms import Transform
 from ava_detect.timebase import Timebase
-from ava_eval.errors import InputError
 
 
 class AvaClips(Dataset):
@@ -50,7 +49,8 @@ class AvaClips(Dataset):
         """
         index, seed = item
         keyframe = self.keyframes[index]
-        self._check_inside(keyframe)
+        duration = self.source.duration(keyframe.video_id)
+        self.timebase.require_inside(keyframe.timestamp, keyframe.video_id, duration)
         times = self.timebase.clip_times(keyframe.timestamp, self.num_frames, self.sampling_rate)
         frames = self.source.read(keyframe.video_id, times)
         rng = np.random.default_rng(seed)
@@ -62,16 +62,3 @@ class AvaClips(Dataset):
             labels=labels,
             rows=torch.from_numpy(keyframe.rows[kept]),
         )
-
-    def _check_inside(self, keyframe: Keyframe) -> None:
-        """A clip may hang over the ends of a video (its frames repeat there), its centre not."""
-        duration = self.source.duration(keyframe.video_id)
-        since_start = keyframe.timestamp - self.timebase.start
-        tolerance = 1 / self.timebase.fps
-        if not -tolerance <= since_start <= duration + tolerance:
-            raise InputError(
-                f"video {keyframe.video_id}: the keyframe at {keyframe.timestamp:g} s lies outside"
-                f" of the file, which shows {self.timebase.start:g} to"
-                f" {self.timebase.start + duration:g} s; check the timebase's start, and that the"
-                " video is complete"
-            )

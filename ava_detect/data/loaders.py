@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ava_detect.data.batch import collate
+from ava_detect.data.batch import ClipBatch, ClipSample, collate
 from ava_detect.data.keyframes import Keyframe
+from ava_eval.errors import InputError
 
 Item = tuple[int, int]
 """(index of the sample, seed of its random choices)"""
@@ -98,22 +99,52 @@ class EvalBatches(Sampler[list[Item]]):
         return iter(self.batches)
 
 
-def build_loader(
-    dataset: Dataset,
-    batch_sampler: Sampler[list[Item]],
-    workers: int = 0,
-    pin_memory: bool = False,
-) -> DataLoader:
-    """A loader of ``ClipBatch``es; neither the number of workers nor their order changes one."""
-    return DataLoader(
-        dataset,
-        batch_sampler=batch_sampler,
-        num_workers=workers,
-        collate_fn=collate,
-        pin_memory=pin_memory,
-        worker_init_fn=_start_worker,
-        persistent_workers=False,
-    )
+class ClipLoader:
+    """The ``ClipBatch``es of a dataset; neither the number of workers nor their order changes one.
+
+    Errors travel from the workers as values: DataLoader would wrap an InputError in a traceback.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_sampler: Sampler[list[Item]],
+        workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        self._loader = DataLoader(
+            _ErrorsAsValues(dataset),
+            batch_sampler=batch_sampler,
+            num_workers=workers,
+            collate_fn=_collate_or_error,
+            pin_memory=pin_memory,
+            worker_init_fn=_start_worker,
+        )
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        for batch in self._loader:
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
+
+
+class _ErrorsAsValues(Dataset):
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, item: Item) -> ClipSample | InputError:
+        try:
+            return self.dataset[item]
+        except InputError as error:
+            return error
+
+
+def _collate_or_error(samples: list[ClipSample | InputError]) -> ClipBatch | InputError:
+    errors = [sample for sample in samples if isinstance(sample, InputError)]
+    return errors[0] if errors else collate(samples)
 
 
 def _start_worker(worker: int) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from ava_detect.data.batch import ClipBatch
 from ava_detect.engine.collect import Collector
 from ava_detect.engine.logs import StatusLine, track
+from ava_detect.models.precision import autocast
 from ava_eval.errors import InputError
 
 BOX = ["x1", "y1", "x2", "y2"]
@@ -42,7 +43,7 @@ def score_boxes(
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         for batch in track(batches, "evaluate", log):
             batch = batch.to(device)
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            with autocast(dtype, device):
                 logits = model(batch.frames, batch.rois)
             collector.add(batch.rows.cpu().numpy(), logits.float().sigmoid().cpu().numpy())
     model.train(was_training)

@@ -16,6 +16,7 @@ from ava_detect.engine import distributed
 from ava_detect.engine.average import WeightAverage
 from ava_detect.engine.logs import ProgressLog
 from ava_detect.engine.optim import set_learning_rate
+from ava_detect.models.precision import autocast
 from ava_eval.errors import InputError
 
 Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, int]]
@@ -63,7 +64,7 @@ def train(
             batch = batch.to(device)
             lr = schedule(step)
             set_learning_rate(optimizer, lr)
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            with autocast(dtype, device):
                 logits = model(batch.frames, batch.rois)
             local_sum, local_people = loss(logits, batch.labels)
             local = [local_sum.item(), local_people, len(batch.frames)]

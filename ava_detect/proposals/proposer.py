@@ -68,7 +68,8 @@ def propose_keyframes(
 def read_frame(
     source: ClipSource, timebase: Timebase, video_id: str, timestamp: float
 ) -> np.ndarray:
-    """Return the frame u8[H,W,3] RGB shown at ``timestamp``."""
+    """Return the frame u8[H,W,3] RGB shown at ``timestamp``; InputError outside of the video."""
+    timebase.require_inside(timestamp, video_id, source.duration(video_id))
     return source.read(video_id, timebase.clip_times(timestamp, 1, 0))[0]
 
 

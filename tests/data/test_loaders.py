@@ -11,7 +11,7 @@ import torch
 from ava_detect.data.ava import AvaClips
 from ava_detect.data.batch import ClipSample, collate
 from ava_detect.data.keyframes import Keyframe
-from ava_detect.data.loaders import EvalBatches, TrainBatches, build_loader
+from ava_detect.data.loaders import ClipLoader, EvalBatches, TrainBatches
 from ava_detect.data.transforms import EvalTransform, TrainTransform
 from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
@@ -76,8 +76,8 @@ def test_a_keyframe_outside_of_its_video_is_an_error(second: int) -> None:
 def test_workers_and_order_change_no_sample() -> None:
     dataset = clips(TRAIN)
     plan = TrainBatches(len(dataset), 4, seed=5, first_step=0, num_steps=6)
-    alone = [contents(batch) for batch in build_loader(dataset, plan)]
-    assert [contents(batch) for batch in build_loader(dataset, plan, workers=2)] == alone
+    alone = [contents(batch) for batch in ClipLoader(dataset, plan)]
+    assert [contents(batch) for batch in ClipLoader(dataset, plan, workers=2)] == alone
     backwards = [contents(collate([dataset[item] for item in items])) for items in [*plan][::-1]]
     assert backwards[::-1] == alone
 
@@ -130,7 +130,7 @@ def test_each_keyframe_is_evaluated_once_by_one_rank(batch_size: int, world_size
 def test_evaluation_gives_each_row_once_with_its_clip() -> None:
     dataset = clips(EvalTransform(None))
     rows = []
-    for batch in build_loader(dataset, EvalBatches(KEYFRAMES, 4)):
+    for batch in ClipLoader(dataset, EvalBatches(KEYFRAMES, 4)):
         assert len(batch.rois) == len(batch.rows) == len(batch.labels)
         for roi, row in zip(batch.rois, batch.rows.tolist(), strict=True):
             second = row // 2 % 7

@@ -27,9 +27,9 @@ def world(pristine: Path, tmp_path: Path) -> Path:
 def fail(capsys: pytest.CaptureFixture, command: str, *words: str) -> str:
     """The one line of a command that must end with exit code 2."""
     assert main([command, *words]) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    return lines[0]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith("error: ") for line in lines].index(True) == len(lines) - 1
+    return lines[-1]
 
 
 def train(capsys: pytest.CaptureFixture, world: Path, *words: str) -> str:
@@ -77,10 +77,13 @@ def test_a_missing_video(world: Path, capsys: pytest.CaptureFixture) -> None:
     assert str(world / "videos") in line
 
 
-def test_a_video_that_cannot_be_decoded(world: Path, capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_video_that_cannot_be_decoded(
+    world: Path, capsys: pytest.CaptureFixture, workers: int
+) -> None:
     video_id = labelled_rows(world)[0][0]
     (world / "videos" / f"{video_id}.mp4").write_bytes(b"this is no video" * 100)
-    assert f"{video_id}.mp4" in train(capsys, world)
+    assert f"{video_id}.mp4" in train(capsys, world, f"data.workers={workers}")
 
 
 def test_an_unknown_setting(world: Path, capsys: pytest.CaptureFixture) -> None:
@@ -115,6 +118,13 @@ def test_weights_of_another_shape(world: Path, capsys: pytest.CaptureFixture) ->
         ("train", ["device=gpu7"], "device: cannot use 'gpu7'"),
         ("train", ["train_boxes.proposals=true"], "run `ava-detect propose` with split=train"),
         ("train", ["data.timebase.start=900"], "lies outside"),
+        ("train-proposer", ["data.timebase.start=900"], "lies outside"),
+        ("propose", [], "run `ava-detect train-proposer` first"),
+        ("propose", ["proposer.weights=nowhere.pth"], "proposer.weights: nowhere.pth"),
+        ("train", ["weights=nowhere.pt"], "nowhere.pt"),
+        ("train", ["model.fusion_kernel=4"], "model.fusion_kernel: Input should be an odd number"),
+        ("train", ["augment.short_side=[9, 8]"], "augment.short_side: Input should be a range"),
+        ("train", ["optim.steps.more=3"], "optim.steps: expected one value"),
     ],
 )
 def test_other_mistakes(
@@ -128,3 +138,42 @@ def test_other_mistakes(
     settings = [f"data.root={pristine}", f"output={tmp_path}", "optim.steps=4"]
     line = fail(capsys, command, "demo/ava", *settings, *words)
     assert expected in line
+
+
+@pytest.mark.parametrize("command", ["train-proposer", "propose", "train", "evaluate", "export"])
+def test_an_output_that_cannot_be_written_is_told_first(
+    pristine: Path, tmp_path: Path, capsys: pytest.CaptureFixture, command: str
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    words = ["demo/ava", f"data.root={pristine}", f"output={blocked / 'run'}", "weights=none.pt"]
+    words += ["-o", str(blocked / "out.csv")] if command == "export" else []
+    assert str(blocked) in fail(capsys, command, *words)
+    assert blocked.read_text() == "in the way"
+
+
+def test_other_classes_of_the_same_number(world: Path, capsys: pytest.CaptureFixture) -> None:
+    """The order of the label map is the order of the classifier's columns."""
+    output = world.parent / "run"
+    words = ["demo/ava", f"data.root={world}", f"output={output}", "optim.steps=1"]
+    words += ["optim.batch_size=1", "optim.warmup_steps=0", "data.label_map=labelmap.pbtxt"]
+    assert main(["train", *words]) == 0
+    capsys.readouterr()
+    items = (world / "labelmap.pbtxt").read_text().split("item ")[1:]
+    (world / "labelmap.pbtxt").write_text("".join(f"item {item}" for item in reversed(items)))
+    assert "data.label_map" in fail(capsys, "train", *words)
+    words[2] = f"output={world.parent / 'other'}"
+    assert "data.label_map" in fail(capsys, "train", *words, f"weights={output / 'final.pt'}")
+
+
+def test_a_score_under_other_settings_is_warned_of(
+    world: Path, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = world.parent / "run"
+    words = ["demo/ava", f"data.root={world}", f"output={output}", "optim.steps=1"]
+    assert main(["train", *words, "optim.batch_size=1", "optim.warmup_steps=0"]) == 0
+    words += [f"weights={output / 'final.pt'}", "evaluation.boxes=groundtruth"]
+    assert main(["evaluate", *words]) == 0
+    assert "warning" not in caplog.text
+    assert main(["evaluate", *words, "data.sampling_rate=2"]) == 0
+    assert "data.sampling_rate is 2 here" in caplog.text

@@ -52,11 +52,7 @@ def run(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def detect(command: str, world: Path, output: Path, *words: str) -> int:
-    options = [word for word in words if word.startswith("-") or word.endswith(".csv")]
-    settings = [word for word in words if word not in options]
-    return main(
-        [command, "demo/ava", f"data.root={world}", f"output={output}", *QUICK, *settings, *options]
-    )
+    return main([command, "demo/ava", f"data.root={world}", f"output={output}", *QUICK, *words])
 
 
 @pytest.mark.parametrize("boxes", ["proposals", "groundtruth"])
@@ -91,8 +87,8 @@ def test_every_scored_box_has_every_class_once(world: Path, run: Path) -> None:
 
 def test_the_export_of_the_unlabelled_split_is_a_valid_file(world: Path, run: Path) -> None:
     target = run / "submission.csv"
-    words = [f"weights={run / 'final.pt'}", "split=test"]
-    assert detect("export", world, run, *words, "-o", str(target)) == 0
+    words = [f"weights={run / 'final.pt'}", "-o", str(target), "split=test"]
+    assert detect("export", world, run, *words) == 0
     rows = read_detections(target)
     assert len(rows)
     assert rows.groupby(["video_id", "timestamp"]).size().max() <= 50

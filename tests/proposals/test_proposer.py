@@ -6,6 +6,7 @@ import pytest
 
 from ava_detect.proposals.proposer import propose_keyframes
 from ava_detect.timebase import Timebase
+from ava_eval.errors import InputError
 from ava_eval.tables import PERSON_BOX_COLUMNS
 
 TIMEBASE = Timebase(start=900.0, fps=30.0)
@@ -36,6 +37,9 @@ class Gray:
     def read(self, video_id, times):
         self.asked.append((video_id, times.tolist()))
         return np.full((len(times), 100, 200, 3), 128, np.uint8)
+
+    def duration(self, video_id):
+        return 1000.0
 
 
 def keyframes(*rows: tuple[str, float]) -> pd.DataFrame:
@@ -113,3 +117,9 @@ def test_nobody_is_an_empty_table_of_the_same_columns(rows):
     assert list(found.columns) == PERSON_BOX_COLUMNS
     full = propose([[(0, 0, 10, 10, 0.9)]], [("v", 902.0)])
     assert found.dtypes.tolist() == full.dtypes.tolist()
+
+
+@pytest.mark.parametrize("timestamp", [-1.0, 1001.0])
+def test_a_keyframe_outside_of_the_video_is_refused(timestamp: float) -> None:
+    with pytest.raises(InputError, match="lies outside of the file"):
+        propose_keyframes(Scripted([]), Gray(), keyframes(("v", timestamp)), Timebase())

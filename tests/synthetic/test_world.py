@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import ava_detect
 from ava_detect.synthetic import make_world
 from ava_detect.synthetic.script import Action
 from ava_eval import InputError, read_annotations, read_keyframes, read_label_map
@@ -115,6 +116,11 @@ def test_names_are_avas_own(world: Path) -> None:
     assert labels[Action.FALL_DOWN] == "fall down"
     assert labels[Action.WAVE] == "hand wave"
     assert labels[Action.TALK_TO].startswith("talk to")
+
+
+def test_the_shipped_label_map_is_the_worlds(world: Path) -> None:
+    shipped = Path(ava_detect.__file__).parent / "label_maps" / "demo.pbtxt"
+    assert shipped.read_bytes() == (world / "labelmap.pbtxt").read_bytes()
 
 
 def test_test_split_has_keyframes_alone(world: Path) -> None:
