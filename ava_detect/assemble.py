@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ava_detect.clips import VideoFolder
+from ava_detect.clips import ClipSource, VideoFolder
 from ava_detect.config import Config, load_config, parse_config
 from ava_detect.config.schema import ModelSection, SplitSection
 from ava_detect.data.select import without_keyframes
@@ -84,7 +84,7 @@ def split_section(config: Config, split: str) -> SplitSection:
     return getattr(config.data, split)
 
 
-def load_split(config: Config, split: str, videos: VideoFolder) -> Split:
+def load_split(config: Config, split: str, videos: ClipSource) -> Split:
     """Read a split's files, check labels and videos, and take excluded keyframes out.
 
     Raises InputError when the split names no file, when a label is not in the label map, and when

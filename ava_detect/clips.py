@@ -17,7 +17,14 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from ava_detect.timebase import VideoIndex, nearest_frames, opened_video, packet_stamp, scan_video
+from ava_detect.timebase import (
+    VideoIndex,
+    frame_stamp,
+    nearest_frames,
+    opened_video,
+    packet_stamp,
+    scan_video,
+)
 from ava_eval.errors import InputError
 
 SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
@@ -144,7 +151,7 @@ class VideoFile:
 
     def _decode_from(self, key: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """Frames and their stamps from a key frame on; nothing where it cannot be found."""
-        counted = iter(self.index.stamps.tolist())
+        counted = iter(self.index.stamps.tolist()) if self.index.counted else None
         for step in (*STEPS_BACK, key):
             with opened_video(self.path) as (container, stream):
                 stream.thread_type = "AUTO"
@@ -159,7 +166,8 @@ class VideoFile:
                     continue
                 for packet in chain([first], packets):
                     for frame in packet.decode():
-                        yield (next(counted) if self.index.counted else frame.pts), frame
+                        stamp = next(counted) if counted else frame_stamp(self.path, frame)
+                        yield stamp, frame
                 return
 
     def _first_packet(self, packets: Iterator[av.Packet], key: int) -> av.Packet | None:

@@ -125,16 +125,23 @@ def opened_video(
     try:
         with av.open(str(Path(path).absolute())) as container:
             stream = container.streams.best("video")
-            if stream is None:
+            if not isinstance(stream, av.VideoStream):
                 raise InputError(f"{path}: expected a video, found no stream of pictures in it")
             yield container, stream
     except av.FFmpegError as problem:
-        raise _damaged(path, problem.strerror) from problem
+        raise _damaged(path, problem.strerror or str(problem)) from problem
 
 
 def packet_stamp(packet: av.Packet) -> int | None:
     """When the picture of a packet is shown, in the stream's units."""
     return packet.dts if packet.pts is None else packet.pts
+
+
+def frame_stamp(path: str | os.PathLike[str], frame: av.VideoFrame) -> int:
+    """When a decoded frame is shown, in the stream's units; InputError where it does not say."""
+    if frame.pts is None:
+        raise _damaged(path, "a frame has no time")
+    return frame.pts
 
 
 def scan_video(path: str | os.PathLike[str]) -> VideoIndex:
@@ -148,6 +155,8 @@ def scan_video(path: str | os.PathLike[str]) -> VideoIndex:
         for packet in container.demux():
             scan.add(packet)
         scan.check_complete((container.duration or 0) / av.time_base)
+        if stream.time_base is None:
+            raise _damaged(path, "its frames have no unit of time")
         time_base = float(stream.time_base)
     heads, first = scan.head_stamps, scan.heads[0]
     # Pictures before the first one that decodes (the open start of a broadcast) are never shown.
@@ -182,8 +191,8 @@ class _PacketScan:
         self.end = 0.0
 
     @property
-    def head_stamps(self) -> list[int | None]:
-        return [frame.pts for frame in self.heads]
+    def head_stamps(self) -> list[int]:
+        return [frame_stamp(self.path, frame) for frame in self.heads]
 
     def add(self, packet: av.Packet) -> None:
         """Take the next packet of any stream; those without data only flush the decoder."""
@@ -224,7 +233,8 @@ def _key_frames(stamps: np.ndarray, keys: list[tuple[int, int]]) -> tuple[np.nda
 def _decoded_stamps(path: str | os.PathLike[str]) -> np.ndarray:
     """The stamps i64[N] of all frames, ascending, as the decoder gives them."""
     with opened_video(path) as (container, stream):
-        return np.sort(np.array([frame.pts for frame in container.decode(stream)], np.int64))
+        stamps = [frame_stamp(path, frame) for frame in container.decode(stream)]
+    return np.sort(np.array(stamps, np.int64))
 
 
 def _damaged(path: str | os.PathLike[str], reason: str) -> InputError:

@@ -24,7 +24,7 @@ def average_precision(
     hits = np.sort(scores[correct])[::-1]
     misses = np.sort(scores[~correct])
     # The misses that rank before each hit: those of its score too, or only those above it.
-    side = "left" if ties == "fp-first" else "right"
+    side: Literal["left", "right"] = "left" if ties == "fp-first" else "right"
     before = len(misses) - np.searchsorted(misses, hits, side=side)
     found = np.arange(1, len(hits) + 1)
     precision = np.maximum.accumulate((found / (found + before))[::-1])[::-1]

@@ -51,7 +51,7 @@ class CsvRows:
         if keep.all():
             return self
         table = self.table[keep].reset_index(drop=True)
-        return CsvRows(table, self.width[keep], Origin(self.origin.name, self.origin.lines[keep]))
+        return CsvRows(table, self.width[keep], self.origin.where(keep))
 
 
 def read_rows(path: str | PathLike[str], *, labels: bool = True) -> CsvRows:
@@ -91,7 +91,7 @@ def read_text(path: str | PathLike[str]) -> str:
         return file.read()
 
 
-def _parse(row: list[str], path: object, line: int, labels: bool) -> tuple:
+def _parse(row: list[str], path: str | PathLike[str], line: int, labels: bool) -> tuple:
     """One row's cells as values, in the order of ``_NAMES``."""
     if len(row) not in (2, 7, 8):
         raise InputError.at(

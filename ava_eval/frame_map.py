@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ava_eval.average_precision import average_precision
 from ava_eval.errors import InputError
@@ -151,7 +152,8 @@ def evaluate(
     scored, counts["detections_ignored"] = scored.where(keep), int((~keep).sum())
     keep = within_capacity(scored.keyframe, scored.score, scored.action, scored.box)
     scored, counts["dropped_by_capacity"] = scored.where(keep), int((~keep).sum())
-    keep = (scored.box[:, :2] < scored.box[:, 2:]).all(axis=1)
+    x1, y1, x2, y2 = scored.box.T
+    keep = (x1 < x2) & (y1 < y2)
     scored, counts["invalid_boxes"] = scored.where(keep), int((~keep).sum())
 
     correct = true_positives(scored, truth_boxes)
@@ -229,10 +231,10 @@ def _per_class(
     return per_class, upper
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: ArrayLike) -> float:
     """The mean of the values that are defined; NaN when none is."""
-    values = np.asarray(values, dtype=np.float64)
-    defined = values[~np.isnan(values)]
+    numbers = np.asarray(values, dtype=np.float64)
+    defined = numbers[~np.isnan(numbers)]
     return float(defined.mean()) if len(defined) else math.nan
 
 

@@ -19,6 +19,10 @@ class Origin:
     name: str | PathLike[str]
     lines: np.ndarray | None = None
 
+    def where(self, keep: np.ndarray) -> Origin:
+        """The origin of the rows of the mask ``keep``."""
+        return Origin(self.name, None if self.lines is None else self.lines[keep])
+
     def error(
         self, row: int, column: str, expected: str, got: object, remedy: str = ""
     ) -> InputError:

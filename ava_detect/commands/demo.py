@@ -95,6 +95,7 @@ def run_demo(
     submission = folder / "submission.csv"
     with watch.stage("export"):
         _log.info(export(_with(config, split="test"), submission, videos))
+    assert proposals.report is not None  # evaluate has scored the same split, which has labels
     summary = {
         "mAP": {
             "proposals": scored.result.mean,

@@ -80,5 +80,6 @@ def _inputs(config: Config) -> list[dict[str, Any]]:
         files.append(("excluded", config.data.root / section.excluded))
     if config.evaluation.boxes == "proposals":
         files.append(("proposals", proposals_path(config, config.split)))
-    files.append(("weights", config.weights))
+    if config.weights is not None:
+        files.append(("weights", config.weights))
     return [{"role": role, "path": str(path), "sha256": file_digest(path)} for role, path in files]

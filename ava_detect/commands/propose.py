@@ -62,6 +62,11 @@ def propose(config: Config, videos: ClipSource | None = None) -> Proposals:
     data = load_split(config, split, videos)
     proposer = build_proposer(config)
     line = StatusLine()
+
+    def progress(done: int, total: int) -> None:
+        if line.due():
+            line.show(f"propose {done}/{total} keyframes")
+
     boxes = propose_keyframes(
         proposer,
         videos,
@@ -70,7 +75,7 @@ def propose(config: Config, videos: ClipSource | None = None) -> Proposals:
         batch_size=config.proposer.batch_size,
         min_score=config.proposer.min_score,
         max_boxes=config.proposer.max_boxes,
-        progress=lambda done, total: line.due() and line.show(f"propose {done}/{total} keyframes"),
+        progress=progress,
     )
     line.close()
     write_proposals(boxes, path, provenance(config, proposer))

@@ -52,7 +52,7 @@ def build_proposer(config: Config) -> Proposer:
             f"{trained_weights(config)}: no such weights, and the small detector has no published"
             " ones; run `ava-detect train-proposer` first, or set proposer.weights"
         )
-    running = {
+    running: dict[str, Any] = {
         "device": build_device(config),
         "precision": config.precision,
         "min_score": settings.min_score,
@@ -88,7 +88,7 @@ def fit_proposer(config: Config, people: Sequence[PeopleOfKeyframe], videos: Cli
         if line.due() or step == steps:
             line.show(f"train-proposer {step}/{steps}  loss {loss:.3f}")
 
-    running = {
+    running: dict[str, Any] = {
         "steps": steps,
         "batch_size": settings.train.batch_size,
         "lr": settings.train.lr,

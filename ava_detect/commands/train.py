@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -78,7 +79,7 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
         first_step = newest.step
         _log.info("resuming %s after step %d", config.output, first_step)
 
-    content = {
+    content: dict[str, Any] = {
         "model": model,
         "average": average,
         "config": dump_config(config),
@@ -206,7 +207,7 @@ def _check_same_classes(label_map: pd.DataFrame, saved: checkpoints.Checkpoint) 
 
 def _flat(settings: dict, prefix: str = "") -> list[tuple[str, object]]:
     """(key.path, value) of nested settings."""
-    pairs = []
+    pairs: list[tuple[str, object]] = []
     for key, value in settings.items():
         nested = isinstance(value, dict)
         pairs += _flat(value, f"{prefix}{key}.") if nested else [(f"{prefix}{key}", value)]

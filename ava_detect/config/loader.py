@@ -143,12 +143,12 @@ def _check_keys(
             )
             raise InputError(f"{source}: {prefix}{key}: no such setting; {hint}")
         kind = field.annotation
-        is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
-        if is_section != isinstance(value, Mapping):
-            expected = "settings" if is_section else "one value"
+        section = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+        if (section is not None) != isinstance(value, Mapping):
+            expected = "one value" if section is None else "settings"
             raise InputError(f"{source}: {prefix}{key}: expected {expected}, got {value!r}")
-        if is_section:
-            _check_keys(value, kind, source, f"{prefix}{key}.")
+        if section is not None:
+            _check_keys(value, section, source, f"{prefix}{key}.")
 
 
 def _merge(

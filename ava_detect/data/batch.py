@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -53,9 +53,13 @@ class ClipBatch:
         """The same batch in page-locked memory; ``DataLoader(pin_memory=True)`` calls this."""
         return self._mapped(Tensor.pin_memory)
 
-    def _mapped(self, function) -> ClipBatch:
-        values = (getattr(self, field.name) for field in fields(self))
-        return ClipBatch(*(None if value is None else function(value) for value in values))
+    def _mapped(self, function: Callable[[Tensor], Tensor]) -> ClipBatch:
+        return ClipBatch(
+            frames=function(self.frames),
+            rois=function(self.rois),
+            labels=None if self.labels is None else function(self.labels),
+            rows=function(self.rows),
+        )
 
 
 def collate(samples: Sequence[ClipSample]) -> ClipBatch:
@@ -67,10 +71,12 @@ def collate(samples: Sequence[ClipSample]) -> ClipBatch:
         torch.cat([torch.full((len(sample.boxes), 1), float(number)), sample.boxes], dim=1)
         for number, sample in enumerate(samples)
     ]
-    unlabelled = all(sample.labels is None for sample in samples)
+    labels = [sample.labels for sample in samples if sample.labels is not None]
+    if labels and len(labels) != len(samples):
+        raise ValueError(f"{len(labels)} of {len(samples)} clips have labels; expected all or none")
     return ClipBatch(
         frames=torch.stack([sample.frames for sample in samples]),
         rois=torch.cat(rois),
-        labels=None if unlabelled else torch.cat([sample.labels for sample in samples]),
+        labels=torch.cat(labels) if labels else None,
         rows=torch.cat([sample.rows for sample in samples]),
     )

@@ -143,8 +143,12 @@ class _ErrorsAsValues(Dataset):
 
 
 def _collate_or_error(samples: list[ClipSample | InputError]) -> ClipBatch | InputError:
-    errors = [sample for sample in samples if isinstance(sample, InputError)]
-    return errors[0] if errors else collate(samples)
+    clips = []
+    for sample in samples:
+        if isinstance(sample, InputError):
+            return sample
+        clips.append(sample)
+    return collate(clips)
 
 
 def _start_worker(worker: int) -> None:

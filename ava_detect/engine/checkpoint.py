@@ -158,7 +158,7 @@ def restore(
         raise InputError(f"{path}: saved by the optimizer {name}; resume with the run's own config")
     load_weights(model, checkpoint.model, path)
     optimizer.load_state_dict(checkpoint.optimizer["state"])
-    if average is not None:
+    if average is not None and checkpoint.average is not None:
         average.load(checkpoint.average)
     _set_random_state(checkpoint.random)
 

@@ -8,7 +8,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, TypeVar
@@ -69,7 +69,7 @@ class StatusLine:
 def track(batches: Iterable[Batch], what: str, line: StatusLine | None) -> Iterator[Batch]:
     """Yield ``batches``, showing on ``line`` how many of them are done and the time left."""
     start = time.perf_counter()
-    total = len(batches) if hasattr(batches, "__len__") else None
+    total = len(batches) if isinstance(batches, Sized) else None
     for done, batch in enumerate(batches, 1):
         yield batch
         if line is not None and (line.due() or done == total):

@@ -62,6 +62,8 @@ def train(
             if batch is None:
                 raise ValueError(f"the batches ended after {step} of {num_steps} steps")
             batch = batch.to(device)
+            if batch.labels is None:
+                raise ValueError(f"step {step + 1}: expected labelled clips to train on")
             lr = schedule(step)
             set_learning_rate(optimizer, lr)
             with autocast(dtype, device):

@@ -35,7 +35,8 @@ class Detector:
         self.label_map = label_map
         self.device = torch.device(device)
         self.dtype = choose_precision(precision, self.device)
-        self.model = model.to(self.device, memory_format=torch.channels_last_3d).eval()
+        model = model.to(self.device).to(memory_format=torch.channels_last_3d)
+        self.model = model.eval()
 
     def predict(self, clip: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """clip u8[T,H,W,3] RGB, boxes f32[N,4] xyxy pixels of the clip -> f32[N,C] in [0,1].

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ava_detect.models.heads import RoIHead
+
 
 class ActionDetector(nn.Module):
     """Backbone and head over raw 8-bit frames; their normalisation is part of the model.
@@ -14,10 +16,13 @@ class ActionDetector(nn.Module):
     ``mean`` and ``std`` are per RGB channel, in units of [0, 1].
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         backbone: nn.Module,
-        head: nn.Module,
+        head: RoIHead,
         mean: Sequence[float] = (0.45, 0.45, 0.45),
         std: Sequence[float] = (0.225, 0.225, 0.225),
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -158,7 +158,7 @@ class SlowFast(nn.Module):
         super().__init__()
         slow_widths = [stem_width or widths[0], *widths]  # of the stem, then inside res2..res5
         fast_widths = [-(-width // beta_inv) for width in slow_widths]
-        common = {
+        common: dict[str, Any] = {
             "block": block,
             "depths": depths,
             "strides": (*strides, res5_stride),
@@ -172,8 +172,9 @@ class SlowFast(nn.Module):
             expansion = BLOCKS[block].expansion
             joins = [fast_widths[0], *(width * expansion for width in fast_widths[1:4])]
             make = LATERALS[lateral]
-            self.laterals = nn.ModuleList(make(width, alpha, fusion_kernel) for width in joins)
-            extra_channels = [join.extra_channels for join in self.laterals]
+            laterals = [make(width, alpha, fusion_kernel) for width in joins]
+            self.laterals = nn.ModuleList(laterals)
+            extra_channels = [join.extra_channels for join in laterals]
         if pathways != "fast":
             self.slow = Pathway(
                 stem_width=slow_widths[0],

@@ -93,7 +93,7 @@ def _build_resnet50(pretrained: bool) -> FasterRCNN:
             rpn_post_nms_top_n_test=300,
         )
     except (URLError, OSError, RuntimeError) as error:
-        if not pretrained:
+        if weights is None:
             raise
         raise InputError(
             f"proposer.weights: torchvision's weights could not be downloaded from {weights.url} "

@@ -20,6 +20,7 @@ OBJECT_COLOUR, OBJECT_BAND, STOOL, SHOE = (40, 230, 250), (20, 20, 200), (60, 70
 HAND_COLOURS = ((250, 250, 250), (30, 160, 255), (250, 90, 250), (255, 240, 60), (70, 255, 90))
 
 Colour = tuple[int, int, int]  # blue, green, red
+Channel = int | np.integer
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ def _shade(colour: Colour) -> Colour:
     return blue, green, red
 
 
-def _hue(hue: int, saturation: int, value: int) -> Colour:
+def _hue(hue: Channel, saturation: Channel, value: Channel) -> Colour:
     pixel = np.array([[[hue, saturation, value]]], np.uint8)
     blue, green, red = cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0].tolist()
     return blue, green, red

@@ -105,10 +105,11 @@ class Scene:
                 continue
             body = np.zeros((HEIGHT + 2 * BEYOND, WIDTH + 2 * BEYOND), np.uint8)
             figure.mark(body, frame, Mask(1, BEYOND))
-            box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+            left, top = float(columns.min()), float(rows.min())
+            right, bottom = float(columns.max() + 1), float(rows.max() + 1)
             labels = figure.motion.act_at(second).labels(self._faces_person(figure, frame))
             people.append(
-                Person(number, tuple(map(float, box)), len(rows) / int(body.sum()), labels)
+                Person(number, (left, top, right, bottom), len(rows) / int(body.sum()), labels)
             )
         return people
 
@@ -194,12 +195,10 @@ def _grain(rng: np.random.Generator, strength: float) -> np.ndarray:
 
 def _occluder(rng: np.random.Generator) -> Occluder:
     if rng.random() < 0.5:  # a post
-        left, width = rng.uniform(0, WIDTH), rng.uniform(3, 8)
-        corners = (left, -MARGIN), (left + width, HEIGHT + MARGIN)
+        left, width, top = rng.uniform(0, WIDTH), rng.uniform(3, 8), float(-MARGIN)
     else:  # a low wall
-        left, width = rng.uniform(0, WIDTH), rng.uniform(20, 60)
-        corners = (left, HEIGHT - rng.uniform(5, 14)), (left + width, HEIGHT + MARGIN)
-    return Occluder(np.array(corners), _colour(rng))
+        left, width, top = rng.uniform(0, WIDTH), rng.uniform(20, 60), HEIGHT - rng.uniform(5, 14)
+    return Occluder(np.array([(left, top), (left + width, HEIGHT + MARGIN)]), _colour(rng))
 
 
 def _empty_shot(rng: np.random.Generator, seconds: int) -> range:

@@ -21,6 +21,6 @@ def write_video(path: Path, images: Iterable[np.ndarray], size: tuple[int, int],
         stream.width, stream.height = size
         stream.gop_size = fps
         for image in images:
-            planes = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)
+            planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
         container.mux(stream.encode())
