@@ -112,7 +112,8 @@ def _check_finite(step: int, loss: float, norm: float, batch: ClipBatch) -> None
     some = ", ".join(map(str, rows[:20])) + (", ..." if len(rows) > 20 else "")
     raise TrainingDiverged(
         f"training diverged at step {step + 1}: loss {loss}, gradient norm {norm}, people rows "
-        f"{some}; lower the learning rate, lengthen its warm-up or clip the gradient"
+        f"{some}; lower the learning rate, lengthen its warm-up, clip the gradient, or "
+        "try precision=float32"
     )
 
 
