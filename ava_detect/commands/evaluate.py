@@ -33,8 +33,9 @@ class Evaluation:
 
     def text(self) -> str:
         """What a person reads: AP per class, the mAP and the files."""
-        return (
-            f"{summary(self.result)}\n\ndetections  {self.detections}\nmetrics     {self.metrics}"
+        names = ("detections", "metrics", "preview")
+        return "\n".join(
+            [summary(self.result), "", *(f"{name:<12}{getattr(self, name)}" for name in names)]
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ava_detect.assemble import build_label_map, build_timebase
+from ava_detect.assemble import build_eval_label_map, build_timebase
 from ava_detect.clips import ClipSource
 from ava_detect.config import Config
 from ava_detect.visualize.keyframe import draw_people, save_contact_sheet
@@ -28,7 +28,7 @@ def save_preview(
 
     Without detections there is nothing to draw, and no file.
     """
-    names = build_label_map(config).set_index("action_id")["name"]
+    names = build_eval_label_map(config).set_index("action_id")["name"]
     if detections.empty:
         return
     by_keyframe = detections.groupby(["video_id", "timestamp"], sort=False)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-BOX = ["x1", "y1", "x2", "y2"]
+from ava_eval.tables import BOX
+
 PERSON = ["video_id", "timestamp", *BOX, "person_id"]
 
 

@@ -14,8 +14,7 @@ from ava_detect.engine.collect import Collector
 from ava_detect.engine.logs import StatusLine, track
 from ava_detect.models.precision import autocast
 from ava_eval.errors import InputError
-
-BOX = ["x1", "y1", "x2", "y2"]
+from ava_eval.tables import BOX
 
 
 def score_boxes(
