@@ -6,27 +6,45 @@ from typing import Literal
 
 import numpy as np
 
+# How equal scores are ordered: false positives first, the lowest value that any order gives; true
+# positives first, the highest; or as numpy.argsort leaves them, like the official script.
+Ties = Literal["fp-first", "tp-first", "official"]
+
 
 def average_precision(
-    scores: np.ndarray,
-    correct: np.ndarray,
-    num_groundtruth: int,
-    ties: Literal["fp-first", "tp-first"] = "fp-first",
+    scores: np.ndarray, correct: np.ndarray, num_groundtruth: int, ties: Ties = "fp-first"
 ) -> float:
-    """The AP of detections with ``scores`` f64[N], ``correct`` bool[N] being true positives.
+    """The AP of detections with ``scores`` f[N], ``correct`` bool[N] being true positives.
 
-    As the official ``metrics.compute_average_precision`` (every point, envelope from the right),
-    with a fixed order of equal scores: false positives first is the lowest value that any order
-    gives, true positives first the highest. NaN without ground truth, 0 without detections.
+    As the official ``metrics.compute_average_precision`` (every point, envelope from the right).
+    NaN without ground truth, 0 without detections. ``official`` depends on the order of equal
+    scores and, as ``numpy.argsort`` does, on the processor.
     """
+    if ties == "official":
+        places = np.flatnonzero(correct[np.argsort(scores)[::-1]])
+        return area(places - np.arange(len(places)), num_groundtruth)
+    lower, upper = bounds(scores, correct, num_groundtruth)
+    return lower if ties == "fp-first" else upper
+
+
+def bounds(scores: np.ndarray, correct: np.ndarray, num_groundtruth: int) -> tuple[float, float]:
+    """The APs of the worst and of the best order of equal scores."""
+    hits, misses = np.sort(scores[correct])[::-1], np.sort(scores[~correct])
+    # The misses that rank before each hit: those of its score too, or only those above it.
+    with_equals = len(misses) - np.searchsorted(misses, hits, side="left")
+    only_above = len(misses) - np.searchsorted(misses, hits, side="right")
+    return area(with_equals, num_groundtruth), area(only_above, num_groundtruth)
+
+
+def area(before: np.ndarray, num_groundtruth: int) -> float:
+    """The AP of true positives that have ``before`` i64[H] false positives before them."""
     if num_groundtruth == 0:
         return float("nan")
-    hits = np.sort(scores[correct])[::-1]
-    misses = np.sort(scores[~correct])
-    # The misses that rank before each hit: those of its score too, or only those above it.
-    side: Literal["left", "right"] = "left" if ties == "fp-first" else "right"
-    before = len(misses) - np.searchsorted(misses, hits, side=side)
-    found = np.arange(1, len(hits) + 1)
+    found = np.arange(1, len(before) + 1)
     precision = np.maximum.accumulate((found / (found + before))[::-1])[::-1]
     recall = np.concatenate([[0.0], found / num_groundtruth])
-    return float(np.sum(np.diff(recall) * precision))
+    areas = np.diff(recall) * precision
+    if len(found) < num_groundtruth:
+        # The official sum has a last term of zero here; the rounding depends on the number of terms
+        areas = np.append(areas, 0.0)
+    return float(np.sum(areas))

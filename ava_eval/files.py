@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from os import PathLike
 
 import numpy as np
 import pandas as pd
 
 from ava_eval.atomic import atomic_path
-from ava_eval.csv_rows import CsvRows, read_rows, read_text
-from ava_eval.errors import InputError
+from ava_eval.csv_rows import CsvRows, read_rows
 from ava_eval.keyframes import distinct_keyframes, format_times
+from ava_eval.label_maps import read_labels
 from ava_eval.origin import Origin
 from ava_eval.tables import (
     ANNOTATION_COLUMNS,
@@ -27,12 +26,6 @@ from ava_eval.tables import (
 )
 
 AnyPath = str | PathLike[str]
-
-# A field of a label map, or something whose inside must not be taken for one.
-_LABEL_MAP_TOKEN = re.compile(
-    r'#[^\n]*|\bname\s*:\s*"(?P<name>[^"\n]*)"|\b(?:label_)?id\s*:\s*(?P<id>[^\s}]+)|"[^"\n]*"'
-    r"|(?P<brace>[{}])"
-)
 
 
 def read_annotations(path: AnyPath, strict: bool = True) -> pd.DataFrame:
@@ -121,36 +114,7 @@ def read_person_boxes(path: AnyPath) -> pd.DataFrame:
 
 def read_label_map(path: AnyPath) -> pd.DataFrame:
     """Read a ``LabelMap`` in either dialect: ``label { name label_id }``, ``item { name id }``."""
-    text = read_text(path)
-    labels: list[tuple[int, str]] = []
-    number, name, line = None, None, 0
-    for token in _LABEL_MAP_TOKEN.finditer(text):
-        if token["name"] is not None:
-            name = token["name"]
-        elif token["id"] is not None:
-            line = text.count("\n", 0, token.start()) + 1
-            number = _label_id(token["id"], path, line, labels)
-        elif token["brace"] == "}" and number is not None:
-            labels.append((number, str(number) if name is None else name))
-        if token["brace"]:
-            number = name = None
-    if number is not None:
-        raise InputError.at(path, line, None, "a closing brace '}' behind the last class")
-    if not labels:
-        raise InputError(
-            f"{path}: expected a label map with at least one block like "
-            "'item { name: \"walk\" id: 14 }'; is this the file of the actions?"
-        )
-    return pd.DataFrame(labels, columns=LABEL_MAP_COLUMNS).astype({"name": str})
-
-
-def _label_id(text: str, path: AnyPath, line: int, labels: list[tuple[int, str]]) -> int:
-    number = int(text) if re.fullmatch(r"[+-]?\d{1,18}", text) else None
-    if number is None or number < 1:
-        raise InputError.at(path, line, "id", "a whole number from 1 on", text)
-    if any(number == other for other, _ in labels):
-        raise InputError.at(path, line, "id", "each id once", text)
-    return number
+    return pd.DataFrame(read_labels(path), columns=LABEL_MAP_COLUMNS).astype({"name": str})
 
 
 def write_annotations(annotations: pd.DataFrame, path: AnyPath) -> None:

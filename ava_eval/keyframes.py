@@ -2,8 +2,66 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
+import pyarrow
+
+from ava_eval.words import Words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class KeyframeNumbers:
+    """Numbers videos and times as they are met, so that keyframes of several files compare.
+
+    Times are told apart as the official ``make_image_key`` tells them apart, by their text to six
+    decimals: 902 and 902.0000004 are one, 0 and -0 are two.
+    """
+
+    def __init__(self) -> None:
+        self._videos: dict[str, int] = {}
+        self._times: dict[str, int] = {}
+
+    def keys(self, video: Words, time: Words) -> np.ndarray:
+        """A key i64 for every row; equal keys are of one keyframe. Times are in seconds."""
+        videos = [self._videos.setdefault(name, len(self._videos)) for name in video.values]
+        times = [
+            self._times.setdefault(f"{seconds:.6f}", len(self._times)) for seconds in time.values
+        ]
+        high = np.array(videos, dtype=np.int64)[video.codes] << 32
+        return high | np.array(times, dtype=np.int64)[time.codes]
+
+    @staticmethod
+    def videos_of(keys: np.ndarray) -> np.ndarray:
+        """The number of each key's video, i64."""
+        return keys >> 32
+
+    def describe(self, keys: np.ndarray) -> tuple[list[str], list[float]]:
+        """The videos and the times in seconds of some keys."""
+        videos, times = list(self._videos), list(self._times)
+        return (
+            [videos[key >> 32] for key in keys.tolist()],
+            [float(times[key & 0xFFFFFFFF]) for key in keys.tolist()],
+        )
+
+
+def dense_numbers(*keys: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Number the distinct values of several i64 arrays together, from 0 in order of appearance.
+
+    Returns the values by number, and the arrays as numbers i32.
+    """
+    joined = np.concatenate(keys)
+    if not len(joined):
+        return joined, [key.astype(np.int32) for key in keys]
+    # Arrow's hash table is ten times faster than sorting; (its way of taking a NumPy array would
+    # load pandas).
+    buffers = [None, pyarrow.py_buffer(joined)]
+    encoded = pyarrow.Array.from_buffers(pyarrow.int64(), len(joined), buffers).dictionary_encode()
+    values = np.frombuffer(encoded.dictionary.buffers()[1], np.int64)[: len(encoded.dictionary)]
+    codes = np.frombuffer(encoded.indices.buffers()[1], np.int32)[: len(encoded)]
+    return values, np.split(codes, np.cumsum([len(key) for key in keys])[:-1])
 
 
 def canonical_times(seconds: np.ndarray) -> np.ndarray:
@@ -34,6 +92,20 @@ def format_times(seconds: np.ndarray) -> np.ndarray:
     return np.array(texts, dtype=object)[inverse]
 
 
+def keyframe_words(table: pd.DataFrame) -> tuple[Words, Words]:
+    """The columns ``video_id`` and ``timestamp`` of a table, for ``KeyframeNumbers.keys``."""
+    import pandas as pd
+
+    video, names = pd.factorize(table["video_id"], use_na_sentinel=False)
+    times = canonical_times(table["timestamp"].to_numpy())
+    # Bit patterns rather than values: 0 and -0 differ.
+    time, moments = pd.factorize(times.view(np.int64))
+    return (
+        Words(list(names), video.astype(np.int32)),
+        Words(moments.view(np.float64).tolist(), time.astype(np.int32)),
+    )
+
+
 def keyframe_codes(*tables: pd.DataFrame) -> list[np.ndarray]:
     """Number the keyframes of several tables together.
 
@@ -41,18 +113,8 @@ def keyframe_codes(*tables: pd.DataFrame) -> list[np.ndarray]:
     rows, of whichever table, have the same number exactly when they are of the same keyframe.
     Numbers are dense, from 0, in order of first appearance.
     """
-    numbers: dict[object, int] = {}
-    videos = []
-    for table in tables:
-        local, names = pd.factorize(table["video_id"], use_na_sentinel=False)
-        known = [numbers.setdefault(name, len(numbers)) for name in names]
-        videos.append(np.asarray(known, dtype=np.int64)[local])
-    times = np.concatenate([canonical_times(table["timestamp"].to_numpy()) for table in tables])
-    times[np.isnan(times)] = np.nan  # one bit pattern for every NaN
-    # Bit patterns rather than values: the official keys of 0 and -0 differ, those of NaN agree.
-    moments, _ = pd.factorize(times.view(np.int64))
-    codes, _ = pd.factorize(np.concatenate(videos) * (moments.max(initial=0) + 1) + moments)
-    return np.split(codes, np.cumsum([len(table) for table in tables])[:-1])
+    numbers = KeyframeNumbers()
+    return dense_numbers(*(numbers.keys(*keyframe_words(table)) for table in tables))[1]
 
 
 def distinct_keyframes(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,144 +2,178 @@
 
 The rules are those of the official script's ``per_image_evaluation.py``: a detection looks at the
 one ground-truth box of its action that it overlaps most, and is right when the overlap is at least
-0.5 and no detection of a higher score has that box.
+0.5 and no detection before it, in the order of the protocol, has that box.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ava_eval.protocol import heap_order
+from ava_eval.labelled_boxes import LabelledBoxes, run_starts, stable_order
+
+MIN_OVERLAP = 0.5
+_CHUNK = 1 << 16  # pairs looked at together
+_LARGEST_TABLE = 1 << 26
+# The rows of one keyframe of the ground truth -> those rows in the order that decides between
+# equal overlaps.
+TruthOrder = Callable[[LabelledBoxes, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Boxes:
-    """Labelled boxes, a row each and in the order of their file.
+class Hits:
+    """The true positives: ``found`` i64[H] are their rows among the detections, ascending, and
+    ``truth`` i64[H] the rows of the ground truth that they found."""
 
-    ``keyframe`` i64[N] numbers the keyframes, ``action`` i64[N] the actions from 0 on in the order
-    of their ids, ``box`` f64[N,4] is x1 y1 x2 y2, ``score`` f64[N].
-    """
-
-    keyframe: np.ndarray
-    action: np.ndarray
-    box: np.ndarray
-    score: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.keyframe)
-
-    def where(self, keep: np.ndarray) -> Boxes:
-        """The rows of a mask or of row numbers."""
-        return Boxes(self.keyframe[keep], self.action[keep], self.box[keep], self.score[keep])
+    found: np.ndarray
+    truth: np.ndarray
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of the pairs of a f64[N,4] and b f64[N,4] -> f64[N].
+    """Intersection over union of the pairs of a f[N,4] and b f[N,4] -> f64[N].
 
-    The operations and their order are those of ``np_box_ops.iou``: bits decide at 0.5.
+    The operations, their order and their types are those of ``np_box_ops.iou``: bits decide at 0.5.
+    (On float32 boxes, mmaction2's, it computes edges and areas in float32, the rest in float64.)
     """
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         size = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-        size = np.maximum(0.0, size)
+        size = np.maximum(0.0, size.astype(np.float64))
         intersection = size[:, 1] * size[:, 0]
         areas = [(box[:, 3] - box[:, 1]) * (box[:, 2] - box[:, 0]) for box in (a, b)]
-        return intersection / (areas[0] + areas[1] - intersection)
+        return intersection / ((areas[0] + areas[1]) - intersection)
 
 
-def true_positives(detections: Boxes, truth: Boxes, min_overlap: float = 0.5) -> np.ndarray:
-    """Mark the detections that are right -> bool[len(detections)].
+def find_hits(
+    found: LabelledBoxes,
+    truth: LabelledBoxes,
+    *,
+    by_score: bool = True,
+    rank: np.ndarray | None = None,
+    truth_order: TruthOrder | None = None,
+) -> Hits:
+    """Match detections to ground truth.
 
-    Detections must be valid (x1 < x2, y1 < y2). Among detections of one score that compete for a
-    box the first in the file is marked; which one it is changes no average precision.
+    The detections of a keyframe choose by descending score, among equal scores by ``rank`` i64[N],
+    then as they come in the file; or, if not ``by_score``, as they come in the file. Which of equal
+    scores has a box changes no average precision that has a rule for ties.
+    ``truth_order`` decides between equal overlaps; the first in the file without it.
     """
-    marked = np.zeros(len(detections), dtype=bool)
     stand_in = _stand_ins(truth)
-    pair_detection, pair_truth, first_pair = _pairs(detections, truth, stand_in)
-    if not len(pair_detection):
-        return marked
-    value = overlap(detections.box[pair_detection], truth.box[pair_truth])
-    value[np.isnan(value)] = np.inf  # numpy's argmax takes NaN for the largest; it matches nothing
-    best = np.maximum.reduceat(value, first_pair)
-    best[best == np.inf] = -np.inf
-    group = np.repeat(np.arange(len(best)), np.diff(first_pair, append=len(value)))
-    chosen = np.flatnonzero((value == best[group]) & (best[group] >= min_overlap))
-    chosen = _settle_equal_overlaps(chosen, group[chosen], pair_truth, truth, stand_in)
-    # The highest score takes the box.
-    candidate, box = pair_detection[chosen], pair_truth[chosen]
-    order = np.lexsort((-detections.score[candidate], box))
-    winner = np.diff(box[order], prepend=-1) != 0
-    marked[candidate[order][winner]] = True
-    return marked
+    chosen = [np.zeros((2, 0), dtype=np.int64)]
+    for pair_found, pair_truth, starts in _pairs(found, truth, stand_in):
+        value = overlap(found.corners[found.box[pair_found]], truth.corners[truth.box[pair_truth]])
+        value[np.isnan(value)] = np.inf  # numpy's argmax takes NaN for the largest; it is no match
+        best = np.maximum.reduceat(value, starts)
+        best[best == np.inf] = -np.inf
+        best = np.repeat(best, np.diff(starts, append=len(value)))
+        some = (value == best) & (best >= MIN_OVERLAP)
+        chosen.append(np.stack([pair_found[some], pair_truth[some]]))
+    candidate, box = np.concatenate(chosen, axis=1)
+    candidate, box = _settle_equal_overlaps(candidate, box, truth, stand_in, truth_order)
+    keys = [box]
+    if by_score:
+        keys = [-found.score[candidate], box]
+        keys = keys if rank is None else [rank[candidate], *keys]
+    order = np.lexsort(keys)
+    order = order[run_starts(box[order])]
+    order = order[np.argsort(candidate[order])]
+    return Hits(candidate[order], box[order])
 
 
-def _stand_ins(truth: Boxes) -> np.ndarray:
-    """For each box the first row with the same keyframe, action and corners -> i64[len(truth)].
+def _stand_ins(truth: LabelledBoxes) -> np.ndarray:
+    """For each row the first one of the same keyframe, action and corners -> i64[len(truth)].
 
     Equal boxes overlap equally with everything, so that the official argmax only ever reaches one
     of them: for matching they are one box, though each counts as ground truth.
     """
-    order = np.lexsort((*truth.box.T, truth.action, truth.keyframe))
-    previous = np.roll(order, 1)
-    first = truth.keyframe[order] != truth.keyframe[previous]
-    first |= truth.action[order] != truth.action[previous]
-    first |= (truth.box[order] != truth.box[previous]).any(axis=1)
-    first[:1] = True
-    stand_in = np.empty(len(truth), dtype=np.int64)
-    stand_in[order] = order[first][np.cumsum(first) - 1]
+    stand_in = np.arange(len(truth))
+    cell = truth.cell_of_row(_num_actions(truth))
+    order = stable_order(cell)
+    starts = run_starts(cell[order])
+    size = np.diff(starts, append=len(order))
+    rows = order[np.repeat(size > 1, size)]
+    corners = truth.corners[truth.box[rows]]
+    order = np.lexsort((*corners.T, cell[rows]))
+    rows, corners = rows[order], corners[order]
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = cell[rows[1:]] != cell[rows[:-1]]
+    first[1:] |= (corners[1:] != corners[:-1]).any(axis=1)
+    stand_in[rows] = rows[first][np.cumsum(first) - 1]
     return stand_in
 
 
+def _num_actions(*sides: LabelledBoxes) -> int:
+    return max(int(side.action.max(initial=0)) for side in sides) + 1
+
+
 def _pairs(
-    detections: Boxes, truth: Boxes, stand_in: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    found: LabelledBoxes, truth: LabelledBoxes, stand_in: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Pair each detection with the distinct boxes of its keyframe and action in the ground truth.
 
-    Returns the pairs' rows in detections and in truth, and where each detection's run of pairs
+    Yields the pairs' rows in detections and in truth, and where each detection's run of pairs
     starts.
     """
-    actions = max(detections.action.max(initial=0), truth.action.max(initial=0)) + 1
-    group = truth.keyframe * actions + truth.action
+    if not len(truth) or not len(found):
+        return
+    actions = _num_actions(found, truth)
     rows = np.flatnonzero(stand_in == np.arange(len(truth)))
-    rows = rows[np.argsort(group[rows], kind="stable")]
-    groups, start, count = np.unique(group[rows], return_index=True, return_counts=True)
-    wanted = detections.keyframe * actions + detections.action
-    place = np.searchsorted(groups, wanted)
-    place[place == len(groups)] = 0
-    found = np.flatnonzero(groups[place] == wanted) if len(groups) else np.zeros(0, np.int64)
-    place = place[found]
-    first_pair = np.cumsum(count[place]) - count[place]
-    within = np.arange(count[place].sum()) - np.repeat(first_pair, count[place])
-    return (
-        np.repeat(found, count[place]),
-        rows[np.repeat(start[place], count[place]) + within],
-        first_pair,
-    )
+    group = truth.cell_of_row(actions)[rows]
+    order = stable_order(group)
+    rows, group = rows[order], group[order]
+    start = run_starts(group)
+    group, size = group[start], np.diff(start, append=len(group))
+    wanted = found.cell_of_row(actions)
+    candidate = np.flatnonzero(among(wanted, group))
+    place = np.searchsorted(group, wanted[candidate])
+    ends = np.cumsum(size[place])
+    cuts = np.searchsorted(ends, np.arange(_CHUNK, ends[-1] if len(ends) else 0, _CHUNK))
+    for some in np.split(np.arange(len(candidate)), np.unique(cuts)):
+        if not len(some):
+            continue
+        count = size[place[some]]
+        first_pair = np.cumsum(count) - count
+        within = np.arange(count.sum()) - np.repeat(first_pair, count)
+        yield (
+            np.repeat(candidate[some], count),
+            rows[np.repeat(start[place[some]], count) + within],
+            first_pair,
+        )
+
+
+def among(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """``np.isin(numbers, wanted)`` for integers from 0 on, by a table where one fits."""
+    size = int(max(numbers.max(initial=0), wanted.max(initial=0))) + 1
+    if size > _LARGEST_TABLE:
+        return np.isin(numbers, wanted)
+    table = np.zeros(size, dtype=bool)
+    table[wanted] = True
+    return table[numbers]
 
 
 def _settle_equal_overlaps(
-    chosen: np.ndarray,
-    group: np.ndarray,
-    pair_truth: np.ndarray,
-    truth: Boxes,
+    candidate: np.ndarray,
+    box: np.ndarray,
+    truth: LabelledBoxes,
     stand_in: np.ndarray,
-) -> np.ndarray:
-    """Keep one pair of each detection: among equal overlaps, the first in the official order."""
-    doubtful = np.zeros(len(chosen), dtype=bool)
-    repeated = np.diff(group) == 0
-    doubtful[1:] |= repeated
-    doubtful[:-1] |= repeated
-    if not doubtful.any():
-        return chosen
-    keyframes = np.unique(truth.keyframe[pair_truth[chosen[doubtful]]])
-    rows = np.flatnonzero(np.isin(truth.keyframe, keyframes))
-    rows = rows[np.argsort(truth.keyframe[rows], kind="stable")]
-    starts = np.flatnonzero(np.diff(truth.keyframe[rows], prepend=-1))
-    rank = np.full(len(truth), len(truth))
-    for frame in np.split(rows, starts[1:]):  # few: only where different boxes overlap equally
-        ordered = heap_order(truth.score, truth.action, truth.box, frame)
-        np.minimum.at(rank, stand_in[ordered], np.arange(len(ordered)))
-    order = np.lexsort((rank[pair_truth[chosen]], group))
-    first = np.diff(group[order], prepend=-1) != 0
-    return chosen[order[first]]
+    truth_order: TruthOrder | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep one box of each candidate: among equal overlaps, the first in the official order."""
+    repeated = np.zeros(len(candidate), dtype=bool)
+    repeated[1:] = candidate[1:] == candidate[:-1]
+    if not repeated.any():
+        return candidate, box
+    rank = np.arange(len(truth))
+    if truth_order is not None:  # few keyframes: only where different boxes overlap equally
+        doubtful = truth.keyframe_of_row[box[repeated]]
+        rows = np.flatnonzero(np.isin(truth.keyframe_of_row, doubtful))
+        rows = rows[stable_order(truth.keyframe_of_row[rows])]
+        rank = np.full(len(truth), len(truth))
+        for frame in np.split(rows, run_starts(truth.keyframe_of_row[rows])[1:]):
+            ordered = truth_order(truth, frame)
+            np.minimum.at(rank, stand_in[ordered], np.arange(len(ordered)))
+    order = np.lexsort((rank[box], candidate))
+    order = order[run_starts(candidate[order])]
+    return candidate[order], box[order]

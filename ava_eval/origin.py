@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from ava_eval.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# Anything that gives a column by its name.
+Columns: TypeAlias = "pd.DataFrame | Mapping[str, np.ndarray]"
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Origin:
     def require(
         self,
         good: np.ndarray,
-        table: pd.DataFrame,
+        table: Columns,
         columns: str | Sequence[str],
         expected: str,
         remedy: str = "",
@@ -44,7 +51,7 @@ class Origin:
             return
         row = int(np.argmin(good))
         names = [columns] if isinstance(columns, str) else list(columns)
-        got = [table[name].iloc[row] for name in names]
+        got = [np.asarray(table[name])[row] for name in names]
         got = [value.item() if isinstance(value, np.generic) else value for value in got]
         raise self.error(
             row, ",".join(names), expected, got[0] if len(got) == 1 else tuple(got), remedy

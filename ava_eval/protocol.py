@@ -1,92 +1,94 @@
-"""What the protocols count, cap and order. Named by year: the official script of ActivityNet.
+"""Whose rules: what each published evaluation of AVA counts, caps and orders.
 
-``2020`` is today's (82304fa9, ``get_ava_performance.py``): keyframes are keyed to six decimals,
-detections on keyframes unknown to the ground truth are ignored, and of each keyframe the 50 best
-detections count.
+Years name the official script of ActivityNet (``Evaluation/get_ava_performance.py``) at commits
+be7854e, 3fee089 and 82304fa (today's); the others are the scorers of PySlowFast (287ec00,
+``slowfast/utils/ava_eval_helper.py``) and mmaction2 (4d6c934,
+``mmaction/evaluation/functional/ava_utils.py``), applied to a CSV.
 """
 
 from __future__ import annotations
 
-import heapq
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-PROTOCOLS = ("2020",)
-CAPACITY = 50
+# The order of the rows of one keyframe before each takes its ground-truth box:
+# "heap"     by descending score, equal ones as CPython's heap array leaves them
+# "stable"   by descending score, equal ones as in the file
+# "argsort"  by descending score within each class, equal ones as numpy.argsort leaves them
+# "file"     as in the file, whatever the scores
+Order = Literal["heap", "stable", "argsort", "file"]
 
 
-def heap_order(
-    score: np.ndarray, action: np.ndarray, box: np.ndarray, rows: np.ndarray, capacity: int = 0
-) -> np.ndarray:
-    """The rows of one keyframe as the official ``read_csv`` keeps and orders them.
+@dataclass(frozen=True)
+class Protocol:
+    """What differs between the evaluations; the rest (IoU, AP) they share.
 
-    ``rows`` i64[K] are its row numbers in file order; returns those kept, by descending score.
-    Equal scores come in the order of CPython's heap array, for which the heap itself is run.
+    Detections on a keyframe that the ground truth does not know are false positives if
+    ``unknown_keyframes_count``, else ignored. A keyframe that it knows always counts, but for
+    ``needs_listed_truth``: then only if it has a box of a listed action.
     """
-    x1, y1, x2, y2 = box[rows].T.tolist()
-    columns = (score[rows].tolist(), action[rows].tolist(), y1, x1, y2, x2)
-    items = list(zip(*columns, strict=True))
-    row_of = {id(item): row for item, row in zip(items, rows.tolist(), strict=True)}
-    heap: list[tuple] = []
-    for item in items:
-        if capacity < 1 or len(heap) < capacity:
-            heapq.heappush(heap, item)
-        elif item[0] > heap[0][0]:
-            heapq.heapreplace(heap, item)
-    heap.sort(key=lambda item: -item[0])
-    return np.array([row_of[id(item)] for item in heap], dtype=np.int64)
+
+    name: str
+    source: str
+    capacity: int | None = None  # rows a keyframe, the best ones
+    order: Order = "heap"  # of the detections of a keyframe
+    truth_order: Order = "heap"  # of its ground truth; decides between equal overlaps
+    unknown_keyframes_count: bool = True
+    needs_listed_truth: bool = False
+    excluded_truth_counts: bool = False  # boxes on excluded keyframes stay in the denominator
+    empty_boxes_count: bool = False  # detections without area are false positives, else dropped
+    undetected_classes_count: bool = True  # a class without detections has AP 0, else none
+    lowest_score: float = -np.inf  # detections at or below it are dropped
+    class_capacity: int | None = None  # rows a keyframe and class, the best ones
+    precision: type[np.floating] = np.float64
+    # What the original refuses and today's official script takes; we take it and say so.
+    refuses: tuple[str, ...] = ()
 
 
-def within_capacity(
-    keyframe: np.ndarray,
-    score: np.ndarray,
-    action: np.ndarray,
-    box: np.ndarray,
-    capacity: int = CAPACITY,
-) -> np.ndarray:
-    """Mark the rows that survive the cap of ``capacity`` rows a keyframe -> bool[N].
+_OLD = ("two_columns", "fractional_times")
 
-    Arguments are those of ``matching.Boxes``, in file order. With T the capacity-th largest score
-    of a keyframe, the rows above T survive, and of the rows at T that are among the first
-    ``capacity`` in the file with a score of at least T, the largest (action, y1, x1, y2, x2): what
-    the official heap leaves, without running it.
-    """
-    keep = np.ones(len(keyframe), dtype=bool)
-    count = np.bincount(keyframe)
-    rows = np.flatnonzero(count[keyframe] > capacity)
-    if not len(rows):
-        return keep
-    keep[rows] = False
-    undefined = np.unique(keyframe[rows[np.isnan(box[rows]).any(axis=1)]])
-    for frame in undefined:  # rare: tuples with NaN have no order, so that only the heap knows
-        kept = heap_order(score, action, box, np.flatnonzero(keyframe == frame), capacity)
-        keep[kept] = True
-    rows = rows[~np.isin(keyframe[rows], undefined)]
-    if not len(rows):
-        return keep
-
-    rows = rows[np.lexsort((-score[rows], keyframe[rows]))]
-    start = np.flatnonzero(np.diff(keyframe[rows], prepend=-1))
-    size = np.diff(start, append=len(rows))
-    threshold = np.repeat(score[rows[start + capacity - 1]], size)
-    above = score[rows] > threshold
-    keep[rows[above]] = True
-    room = capacity - np.add.reduceat(above, start, dtype=np.int64)
-    frame = np.repeat(np.arange(len(start)), size)
-
-    reaching = np.flatnonzero(score[rows] >= threshold)
-    reaching = reaching[np.argsort(rows[reaching])]  # in file order
-    reaching = reaching[np.argsort(frame[reaching], kind="stable")]
-    candidate = reaching[_position(frame[reaching]) < capacity]
-    candidate = candidate[~above[candidate]]
-    x1, y1, x2, y2 = box[rows[candidate]].T
-    largest_first = np.lexsort((x2, y2, x1, y1, action[rows[candidate]], frame[candidate]))[::-1]
-    candidate = candidate[largest_first]
-    keep[rows[candidate[_position(frame[candidate]) < room[frame[candidate]]]]] = True
-    return keep
-
-
-def _position(group: np.ndarray) -> np.ndarray:
-    """The position of each element in its run of equal values of ``group``."""
-    start = np.flatnonzero(np.diff(group, prepend=-1))
-    return np.arange(len(group)) - np.repeat(start, np.diff(start, append=len(group)))
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            name="2020",
+            source="ActivityNet 82304fa",
+            capacity=50,
+            unknown_keyframes_count=False,
+        ),
+        Protocol(name="2019", source="ActivityNet 3fee089", capacity=50, refuses=_OLD),
+        Protocol(
+            name="2018",
+            source="ActivityNet be7854e",
+            # Its per-image evaluation passes through a non-maximum suppression that suppresses
+            # nothing (threshold 1) but sorts, drops scores up to -10 and keeps 10,000 a class.
+            order="argsort",
+            truth_order="file",
+            lowest_score=-10.0,
+            class_capacity=10_000,
+            refuses=_OLD,
+        ),
+        Protocol(
+            name="pyslowfast",
+            source="PySlowFast 287ec00",
+            order="file",
+            truth_order="file",
+            refuses=(*_OLD, "unscored"),
+        ),
+        Protocol(
+            name="mmaction2",
+            source="mmaction2 4d6c934",
+            order="stable",
+            truth_order="stable",
+            unknown_keyframes_count=False,
+            needs_listed_truth=True,
+            excluded_truth_counts=True,
+            empty_boxes_count=True,
+            undetected_classes_count=False,
+            precision=np.float32,
+            refuses=(*_OLD, "inverted_boxes"),
+        ),
+    )
+}

@@ -7,11 +7,12 @@ from os import PathLike
 import numpy as np
 import pandas as pd
 
+from ava_eval.capacity import within_capacity
 from ava_eval.errors import InputError
 from ava_eval.files import write_detections
 from ava_eval.keyframes import keyframe_codes
+from ava_eval.labelled_boxes import LabelledBoxes
 from ava_eval.origin import Origin
-from ava_eval.protocol import within_capacity
 from ava_eval.tables import (
     BOX,
     DETECTION_COLUMNS,
@@ -61,7 +62,8 @@ def write_submission(
     rows = np.flatnonzero(listed & wanted & allowed)
     score = detections["score"].to_numpy(np.float64)
     box = detections[BOX].to_numpy(np.float64)
-    kept = rows[within_capacity(codes[rows], score[rows], action[rows], box[rows])]
+    boxes = LabelledBoxes(codes, box, np.arange(len(codes)), action, score)
+    kept = rows[within_capacity(boxes.where(rows))]
     if not len(kept):
         raise InputError(f"{path}: no detection is left to write; see the label map and keyframes")
     write_detections(detections.iloc[kept], path)

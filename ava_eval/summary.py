@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from ava_eval.frame_map import FrameMap
+from ava_eval.protocol import PROTOCOLS
 
 
 def summary(result: FrameMap, with_exclusions: bool = False) -> str:
-    """A line a class, the means, the protocol and what was counted.
+    """A line a class, the means, the protocol and everything it did.
 
     ``with_exclusions`` says how much the list of excluded keyframes took out.
     """
-    classes, counts = result.per_class, result.counts
-    width = max([len("class"), *(len(name) for name in classes["name"])])
+    classes, counts = result.rows(), result.counts
+    width = max([len("class"), *(len(row.name) for row in classes)])
     lines = [f"{'id':>4}  {'class':<{width}}  {'AP':>7}  {'truth':>8}  {'detections':>10}"]
     lines += [
-        f"{row.action_id:>4}  {row.name:<{width}}  {_number(row.ap):>7}"
+        f"{row.action_id:>4}  {row.name:<{width}}  {number(row.ap):>7}"
         f"  {row.num_groundtruth:>8}  {row.num_detections:>10}"
-        for row in classes.itertuples(index=False)
+        for row in classes
     ]
     lines.append("")
-    lines += [f"{name.replace('_', ' '):<20}{_number(ap)}" for name, ap in result.groups.items()]
-    lines.append(f"{'mAP':<20}{_number(result.mean)}")
-    lower, upper = map(_number, result.bounds)
-    lines.append(f"protocol {result.protocol}, equal scores {result.ties}: {lower} to {upper}")
-    lines.append(
-        f"{counts['keyframes']} keyframes, {classes['num_groundtruth'].sum()} ground-truth boxes "
-        f"and {classes['num_detections'].sum()} detections scored"
-    )
+    lines += [f"{name.replace('_', ' '):<20}{number(ap)}" for name, ap in result.groups.items()]
+    lines.append(f"{'mAP':<20}{number(result.mean)}")
+    lower, upper = map(number, result.bounds)
+    source = PROTOCOLS[result.protocol].source
+    lines += [
+        f"protocol {result.protocol} ({source}), equal scores {result.ties}: {lower} to {upper}",
+        f"{counts['keyframes']} keyframes, {result.num_groundtruth.sum()} ground-truth boxes "
+        f"and {result.num_detections.sum()} detections scored",
+        f"{counts['ignored_keyframes']} keyframes ignored, {counts['dropped_by_capacity']} "
+        f"detections beyond the cap, {counts['invalid_boxes']} invalid boxes",
+    ]
     if with_exclusions:
         lines.append(
             f"{counts['excluded_keyframes']} excluded keyframes left both sides, with "
@@ -36,5 +40,6 @@ def summary(result: FrameMap, with_exclusions: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Four decimals; a dash where there is no number."""
     return "-" if value != value else f"{value:.4f}"

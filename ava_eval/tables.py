@@ -17,13 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from ava_eval.csv_rows import read_rows
 from ava_eval.errors import InputError
-from ava_eval.origin import Origin
+from ava_eval.origin import Columns, Origin
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BOX = ["x1", "y1", "x2", "y2"]
 KEYFRAME_COLUMNS = ["video_id", "timestamp"]
@@ -58,9 +60,9 @@ def require_boxes(table: pd.DataFrame, origin: Origin) -> None:
     )
 
 
-def require_upright_boxes(table: pd.DataFrame, origin: Origin) -> None:
+def require_upright_boxes(table: Columns, origin: Origin) -> None:
     """Ground truth for scoring: no corner pair is inverted (NaN and empty boxes pass)."""
-    x1, y1, x2, y2 = (table[column].to_numpy(np.float64) for column in BOX)
+    x1, y1, x2, y2 = (np.asarray(table[column], np.float64) for column in BOX)
     origin.require(
         ~((x1 > x2) | (y1 > y2)),
         table,
@@ -70,9 +72,9 @@ def require_upright_boxes(table: pd.DataFrame, origin: Origin) -> None:
     )
 
 
-def require_scores(table: pd.DataFrame, origin: Origin, finite: bool = False) -> None:
+def require_scores(table: Columns, origin: Origin, finite: bool = False) -> None:
     """No score is NaN; strict: none is infinite either."""
-    score = table["score"].to_numpy(np.float64)
+    score = np.asarray(table["score"], np.float64)
     good = np.isfinite(score) if finite else ~np.isnan(score)
     origin.require(good, table, "score", "a finite number" if finite else "a number, not NaN")
 
@@ -94,6 +96,8 @@ def check_labels(
     ``path`` is the file that the annotations were read from; it is only read again to name the line
     of the first unknown id.
     """
+    from ava_eval.csv_rows import read_rows
+
     known = [-1, *label_map["action_id"]]
     if annotations["action_id"].isin(known).all():
         return

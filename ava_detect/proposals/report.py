@@ -7,7 +7,8 @@ import pandas as pd
 
 from ava_eval.average_precision import average_precision
 from ava_eval.keyframes import distinct_keyframes, keyframe_codes
-from ava_eval.matching import Boxes, true_positives
+from ava_eval.labelled_boxes import LabelledBoxes
+from ava_eval.matching import find_hits
 from ava_eval.tables import BOX
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -35,10 +36,11 @@ def proposal_report(
     known, found_in, present_in = keyframe_codes(keyframes, person_boxes, annotations)
     num_keyframes = len(distinct_keyframes(keyframes))
     people = _boxes(annotations, present_in).where(np.isin(present_in, known))
-    corners = np.column_stack([people.keyframe, people.box])
+    corners = np.column_stack([people.keyframe_of_row, people.corners[people.box]])
     people = people.where(np.sort(np.unique(corners, axis=0, return_index=True)[1]))
     boxes = _boxes(person_boxes, found_in).where(np.isin(found_in, known))
-    hits = true_positives(boxes, people)
+    hits = np.zeros(len(boxes), dtype=bool)
+    hits[find_hits(boxes, people).found] = True
     return {
         "AP50": average_precision(boxes.score, hits, len(people)) if len(people) else None,
         "keyframes": num_keyframes,
@@ -51,14 +53,10 @@ def proposal_report(
     }
 
 
-def _boxes(table: pd.DataFrame, keyframe: np.ndarray) -> Boxes:
+def _boxes(table: pd.DataFrame, keyframe: np.ndarray) -> LabelledBoxes:
     """The rows of a table as boxes of one class; those of people have no score."""
-    return Boxes(
-        keyframe=keyframe,
-        action=np.zeros(len(table), dtype=np.int64),
-        box=table[BOX].to_numpy(np.float64),
-        score=table["score"].to_numpy(np.float64) if "score" in table else np.ones(len(table)),
-    )
+    score = table["score"].to_numpy(np.float64) if "score" in table else None
+    return LabelledBoxes.one_row_each(keyframe, table[BOX].to_numpy(np.float64), score)
 
 
 def _at_threshold(

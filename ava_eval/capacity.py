@@ -1,0 +1,143 @@
+"""The cap on the rows of a keyframe, and the order in which the official reader leaves them."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import pairwise
+
+import numpy as np
+
+from ava_eval.labelled_boxes import LabelledBoxes, run_starts, stable_order
+
+CAPACITY = 50  # the official one, since 2019
+_CHUNK = 1 << 17  # rows looked at together
+
+
+def heap_order(boxes: LabelledBoxes, rows: np.ndarray, capacity: int | None = None) -> np.ndarray:
+    """The rows of one keyframe as the official ``read_csv`` keeps and orders them.
+
+    ``rows`` i64[K] are its row numbers in file order; returns those kept, by descending score.
+    Equal scores come in the order of CPython's heap array, for which the heap itself is run.
+    """
+    x1, y1, x2, y2 = boxes.corners[boxes.box[rows]].T.tolist()
+    columns = (boxes.score[rows].tolist(), boxes.action[rows].tolist(), y1, x1, y2, x2)
+    items = list(zip(*columns, strict=True))
+    row_of = {id(item): row for item, row in zip(items, rows.tolist(), strict=True)}
+    heap: list[tuple] = []
+    for item in items:
+        if capacity is None or len(heap) < capacity:
+            heapq.heappush(heap, item)
+        elif item[0] > heap[0][0]:
+            heapq.heapreplace(heap, item)
+    heap.sort(key=lambda item: -item[0])
+    return np.array([row_of[id(item)] for item in heap], dtype=np.int64)
+
+
+def within_capacity(boxes: LabelledBoxes, capacity: int = CAPACITY) -> np.ndarray:
+    """Mark the rows that survive the cap of ``capacity`` rows a keyframe -> bool[N].
+
+    With T the capacity-th largest score of a keyframe, the rows above T survive, and of the rows at
+    T that are among the first ``capacity`` in the file with a score of at least T, the largest
+    (action, y1, x1, y2, x2): what the official heap leaves, without running it.
+    """
+    frame = boxes.keyframe_of_row
+    starts = run_starts(frame)
+    if len(starts) > len(np.unique(frame[starts])):
+        order = stable_order(frame)
+        keep = np.empty(len(boxes), dtype=bool)
+        keep[order] = within_capacity(boxes.where(order), capacity)
+        return keep
+    size = np.diff(starts, append=len(boxes))
+    if size.max(initial=0) <= capacity:
+        return np.ones(len(boxes), dtype=bool)
+    undefined = np.isnan(boxes.corners).any(axis=1)
+    # A few keyframes at a time stay in the processor's cache.
+    cuts = np.searchsorted(starts, np.arange(_CHUNK, len(boxes), _CHUNK))
+    edges = [0, *np.unique(cuts).tolist(), len(starts)]
+    rows = [*starts.tolist(), len(boxes)]
+    return np.concatenate(
+        [
+            _within_capacity(boxes.where(slice(rows[i], rows[j])), size[i:j], capacity, undefined)
+            for i, j in pairwise(edges)
+        ]
+    )
+
+
+def _within_capacity(
+    boxes: LabelledBoxes, size: np.ndarray, capacity: int, undefined: np.ndarray
+) -> np.ndarray:
+    """The same for rows that lie keyframe by keyframe, ``size`` i64[F] rows each.
+
+    ``undefined`` bool[B] marks boxes with NaN: tuples with it have no order, so that only the heap
+    itself knows what it leaves.
+    """
+    starts = np.cumsum(size) - size
+    threshold = np.repeat(_thresholds(boxes.score, starts, size, capacity), size)
+    keep = boxes.score > threshold
+    equal = boxes.score == threshold
+    room = capacity - np.add.reduceat(keep, starts, dtype=np.int64)
+    contested = np.add.reduceat(equal, starts, dtype=np.int64) > room
+    keep |= equal
+    if not contested.any():
+        return keep
+    if undefined.any():
+        odd = contested & np.logical_or.reduceat(boxes.on_boxes(undefined), starts)
+        for number in np.flatnonzero(odd):
+            mine = np.arange(starts[number], starts[number] + size[number])
+            keep[mine] = False
+            keep[heap_order(boxes, mine, capacity)] = True
+        contested &= ~odd
+    rows = np.flatnonzero(keep & np.repeat(contested, size))
+    frame = np.repeat(np.arange(len(size)), size)[rows]
+    keep[rows] = _survivors(boxes.where(rows), frame, equal[rows], room, capacity)
+    return keep
+
+
+def _thresholds(
+    score: np.ndarray, starts: np.ndarray, size: np.ndarray, capacity: int
+) -> np.ndarray:
+    """The capacity-th largest score of each keyframe, -inf where there are fewer -> f64[F]."""
+    threshold = np.full(len(starts), -np.inf)
+    for number in np.unique(size[size > capacity]).tolist():
+        frames = np.flatnonzero(size == number)
+        scores = score[starts[frames][:, None] + np.arange(number)]
+        place = number - capacity
+        threshold[frames] = np.partition(scores, place, axis=1)[:, place]
+    return threshold
+
+
+def _survivors(
+    boxes: LabelledBoxes, frame: np.ndarray, equal: np.ndarray, room: np.ndarray, capacity: int
+) -> np.ndarray:
+    """Mark the survivors among the rows that reach their keyframe's threshold -> bool[M].
+
+    ``frame`` i64[M] are their keyframes, ascending; ``equal`` bool[M] marks those at the threshold,
+    of which ``room`` i64[F] survive in each keyframe.
+    """
+    candidate = np.flatnonzero(equal & (_position(frame) < capacity))
+    x1, y1, x2, y2 = boxes.corners[boxes.box[candidate]].T
+    order = np.lexsort((x2, y2, x1, y1, boxes.action[candidate], frame[candidate]))[::-1]
+    candidate = candidate[order]  # the largest first
+    keep = ~equal
+    keep[candidate[_position(frame[candidate]) < room[frame[candidate]]]] = True
+    return keep
+
+
+def within_class_capacity(boxes: LabelledBoxes, capacity: int) -> np.ndarray:
+    """Mark the best ``capacity`` rows of each keyframe and class -> bool[N].
+
+    Of equal scores those that ``numpy.argsort`` puts last, as in the official script of 2018.
+    """
+    group = boxes.cell_of_row(int(boxes.action.max(initial=0)) + 1)
+    numbers, size = np.unique(group, return_counts=True)
+    keep = np.ones(len(boxes), dtype=bool)
+    for number in numbers[size > capacity]:
+        rows = np.flatnonzero(group == number)
+        keep[rows[np.argsort(boxes.score[rows])[::-1][capacity:]]] = False
+    return keep
+
+
+def _position(group: np.ndarray) -> np.ndarray:
+    """The position of each element in its run of equal values of ``group``."""
+    starts = run_starts(group)
+    return np.arange(len(group)) - np.repeat(starts, np.diff(starts, append=len(group)))

@@ -1,0 +1,64 @@
+"""Opening what a user names: plain or ``.gz``, with errors in one line and a digest on the way."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from ava_eval.errors import InputError
+
+
+class Digest(Protocol):
+    """What ``hashlib.sha256()`` is."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+
+@contextmanager
+def open_input(path: str | PathLike[str], digest: Digest | None = None) -> Iterator[Any]:
+    """Open a file for reading bytes, unpacked if its name ends in ``.gz``.
+
+    What opening, reading, unpacking and decoding may raise becomes ``InputError``. ``digest`` is
+    fed the bytes of the file as they are read, so that pipes have one too.
+    """
+    try:
+        with Path(path).open("rb", buffering=0) as raw:
+            file: Any = raw if digest is None else _Watched(raw, digest)
+            if str(path).endswith(".gz"):
+                with gzip.GzipFile(fileobj=file) as unpacked:
+                    yield unpacked
+            else:
+                yield file
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected text in UTF-8 ({error.reason})") from error
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read: {reason}") from error
+
+
+def read_text(path: str | PathLike[str], digest: Digest | None = None) -> str:
+    """The whole text of a small file; a byte-order mark is cut."""
+    with open_input(path, digest) as file:
+        return file.read().decode("utf-8-sig")
+
+
+class _Watched(io.RawIOBase):
+    """A file whose bytes a digest sees as they are read."""
+
+    def __init__(self, file: BinaryIO, digest: Digest) -> None:
+        self._file, self._digest = file, digest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        self._digest.update(data)
+        buffer[: len(data)] = data
+        return len(data)

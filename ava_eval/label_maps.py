@@ -1,0 +1,50 @@
+"""Label maps: AVA's lists of actions, in either dialect of its text format."""
+
+from __future__ import annotations
+
+import re
+from os import PathLike
+
+from ava_eval.errors import InputError
+from ava_eval.input_files import Digest, read_text
+
+# A field of a label map, or something whose inside must not be taken for one.
+_TOKEN = re.compile(
+    r'#[^\n]*|\bname\s*:\s*"(?P<name>[^"\n]*)"|\b(?:label_)?id\s*:\s*(?P<id>[^\s}]+)|"[^"\n]*"'
+    r"|(?P<brace>[{}])"
+)
+Labels = list[tuple[int, str]]
+
+
+def read_labels(path: str | PathLike[str], digest: Digest | None = None) -> Labels:
+    """Read ``label { name label_id }`` or ``item { name id }`` blocks into pairs (id, name)."""
+    text = read_text(path, digest)
+    labels: Labels = []
+    number, name, line = None, None, 0
+    for token in _TOKEN.finditer(text):
+        if token["name"] is not None:
+            name = token["name"]
+        elif token["id"] is not None:
+            line = text.count("\n", 0, token.start()) + 1
+            number = _label_id(token["id"], path, line, labels)
+        elif token["brace"] == "}" and number is not None:
+            labels.append((number, str(number) if name is None else name))
+        if token["brace"]:
+            number = name = None
+    if number is not None:
+        raise InputError.at(path, line, None, "a closing brace '}' behind the last class")
+    if not labels:
+        raise InputError(
+            f"{path}: expected a label map with at least one block like "
+            "'item { name: \"walk\" id: 14 }'; is this the file of the actions?"
+        )
+    return labels
+
+
+def _label_id(text: str, path: str | PathLike[str], line: int, labels: Labels) -> int:
+    number = int(text) if re.fullmatch(r"[+-]?\d{1,18}", text) else None
+    if number is None or number < 1:
+        raise InputError.at(path, line, "id", "a whole number from 1 on", text)
+    if any(number == other for other, _ in labels):
+        raise InputError.at(path, line, "id", "each id once", text)
+    return number

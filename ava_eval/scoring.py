@@ -1,0 +1,175 @@
+"""Who counts and who is right: from two sides and a protocol to the scored detections."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from ava_eval.average_precision import Ties
+from ava_eval.box_sets import BoxSet
+from ava_eval.capacity import within_capacity, within_class_capacity
+from ava_eval.keyframes import KeyframeNumbers, dense_numbers
+from ava_eval.labelled_boxes import LabelledBoxes
+from ava_eval.matching import Hits, find_hits
+from ava_eval.official_order import OfficialOrder, in_order, official_order, rank_equal_scores
+from ava_eval.protocol import Protocol
+
+# Marks the rows that a rule keeps; None: all of them.
+Rule = Callable[[LabelledBoxes], np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The boxes that count, and which detections are right.
+
+    ``truth`` and ``found`` number their keyframes alike; ``keys`` i64[K] are what ``numbers`` knows
+    those by. ``num_truth`` i64[C] is the denominator of each class's recall. ``counts`` are those
+    of ``FrameMap``. ``order`` is the order of the original script's arrays, None unless equal
+    scores are to be ordered as there.
+    """
+
+    truth: LabelledBoxes
+    found: LabelledBoxes
+    hits: Hits
+    num_truth: np.ndarray
+    keys: np.ndarray
+    numbers: KeyframeNumbers
+    counts: Counter[str]
+    protocol: Protocol
+    order: OfficialOrder | None = None
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Marks the true positives among ``found`` -> bool[N]."""
+        mask = np.zeros(len(self.found), dtype=bool)
+        mask[self.hits.found] = True
+        return mask
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The scores of ``found`` in the precision in which they are compared."""
+        return self.found.score.astype(self.protocol.precision, copy=False)
+
+
+def score(
+    truth_set: BoxSet,
+    found_set: BoxSet,
+    numbers: KeyframeNumbers,
+    ids: np.ndarray,
+    protocol: Protocol,
+    *,
+    keyframes: np.ndarray,
+    excluded: np.ndarray,
+    ties: Ties = "fp-first",
+) -> Scored:
+    """Apply a protocol to two sides whose keyframes have their keys from ``numbers``.
+
+    ``ids`` i64[C] are those that number the actions. ``keyframes`` i64 are keys that are known
+    besides those of the ground truth, ``excluded`` i64 those that leave both sides. Everything goes
+    in the order of the original: what does not count leaves, the cap applies, invalid boxes leave,
+    and the rest look for their ground truth.
+    """
+    sides = (truth_set.boxes, found_set.boxes)
+    keys, codes = dense_numbers(
+        *(boxes.keyframe for boxes in sides),
+        *(truth_set.keyframes, found_set.keyframes, keyframes, excluded),
+    )
+    truth, listed = (
+        replace(boxes, keyframe=code) for boxes, code in zip(sides, codes, strict=False)
+    )
+    known = _members(len(keys), codes[2], codes[4])
+    if protocol.needs_listed_truth:
+        known = _members(len(keys), truth.keyframe_of_row)
+    detected, dropped = _members(len(keys), codes[3]), _members(len(keys), codes[5])
+    counting = (known | detected if protocol.unknown_keyframes_count else known) & ~dropped
+    counts = Counter(
+        keyframes=int(counting.sum()),
+        groundtruth=truth_set.counts["boxes"],
+        detections=found_set.counts["boxes"],
+        ignored_keyframes=int((detected & ~counting & ~dropped).sum()),
+        excluded_keyframes=int((dropped & (known | detected)).sum()),
+        outside_boxes=truth_set.counts["outside"] + found_set.counts["outside"],
+        infinite_scores=found_set.counts["infinite"],
+        groundtruth_unlisted=truth_set.counts["unlisted"],
+        detections_unlisted=found_set.counts["unlisted"],
+    )
+
+    all_truth, stays = truth, ~truth.on_boxes(dropped[truth.keyframe])
+    truth = _in_precision(protocol, truth.where(stays))
+    counts["groundtruth_excluded"] = len(all_truth) - len(truth)
+    denominator = all_truth if protocol.excluded_truth_counts else truth
+
+    found = _in_precision(protocol, listed)
+    rows = np.arange(len(listed)) if ties == "official" else None
+    for name, rule in _rules(protocol, counting, dropped):
+        keep = rule(found)
+        counts[name] += 0 if keep is None else len(found) - int(keep.sum())
+        if keep is not None:
+            found, rows = found.where(keep), None if rows is None else rows[keep]
+
+    find = partial(
+        find_hits,
+        found,
+        truth,
+        by_score=protocol.order != "file",
+        truth_order=partial(in_order, order=protocol.truth_order),
+    )
+    hits, order = find(), None
+    if rows is not None:
+        rank = rank_equal_scores(protocol, listed, rows, found, hits)
+        hits = find(rank=rank)
+        order = official_order(protocol, listed, found, rank, truth, ids)
+    return Scored(
+        truth,
+        found,
+        hits,
+        np.bincount(denominator.action, minlength=len(ids)),
+        keys,
+        numbers,
+        counts,
+        protocol,
+        order,
+    )
+
+
+def _rules(
+    protocol: Protocol, counting: np.ndarray, dropped: np.ndarray
+) -> Iterator[tuple[str, Rule]]:
+    """The detections that a protocol keeps, and the count of those that each rule leaves out."""
+    yield "detections_excluded", lambda boxes: _on_boxes(boxes, ~dropped[boxes.keyframe])
+    yield "detections_ignored", lambda boxes: _on_boxes(boxes, counting[boxes.keyframe])
+    if (capacity := protocol.capacity) is not None:
+        yield "dropped_by_capacity", lambda boxes: within_capacity(boxes, capacity)
+    yield "invalid_boxes", lambda boxes: _on_boxes(boxes, _sound(boxes.corners, protocol))
+    if protocol.lowest_score > -np.inf:
+        yield "low_scores", lambda boxes: boxes.score > protocol.lowest_score
+    if (of_class := protocol.class_capacity) is not None:
+        yield "dropped_by_capacity", lambda boxes: within_class_capacity(boxes, of_class)
+
+
+def _on_boxes(boxes: LabelledBoxes, flags: np.ndarray) -> np.ndarray | None:
+    return None if flags.all() else boxes.on_boxes(flags)
+
+
+def _sound(corners: np.ndarray, protocol: Protocol) -> np.ndarray:
+    """Marks the boxes f[B,4] that a detection may have."""
+    x1, y1, x2, y2 = corners.T
+    if protocol.empty_boxes_count:
+        return ~((x1 > x2) | (y1 > y2))
+    return (x1 < x2) & (y1 < y2)
+
+
+def _in_precision(protocol: Protocol, boxes: LabelledBoxes) -> LabelledBoxes:
+    return replace(boxes, corners=boxes.corners.astype(protocol.precision, copy=False))
+
+
+def _members(size: int, *codes: np.ndarray) -> np.ndarray:
+    """bool[size], True at the given codes."""
+    mask = np.zeros(size, dtype=bool)
+    for code in codes:
+        mask[code] = True
+    return mask
