@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ava_eval.box_scores import BoxScores
     from ava_eval.errors import InputError
     from ava_eval.files import (
         read_annotations,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ava_eval.frame_map import FrameMap, evaluate
 
 _HOME = {
+    "BoxScores": "box_scores",
     "FrameMap": "frame_map",
     "InputError": "errors",
     "evaluate": "frame_map",
@@ -31,6 +33,7 @@ _HOME = {
 }
 
 __all__ = [
+    "BoxScores",
     "FrameMap",
     "InputError",
     "evaluate",

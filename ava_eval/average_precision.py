@@ -31,9 +31,14 @@ def bounds(scores: np.ndarray, correct: np.ndarray, num_groundtruth: int) -> tup
     """The APs of the worst and of the best order of equal scores."""
     hits, misses = np.sort(scores[correct])[::-1], np.sort(scores[~correct])
     # The misses that rank before each hit: those of its score too, or only those above it.
-    with_equals = len(misses) - np.searchsorted(misses, hits, side="left")
-    only_above = len(misses) - np.searchsorted(misses, hits, side="right")
-    return area(with_equals, num_groundtruth), area(only_above, num_groundtruth)
+    place = np.searchsorted(misses, hits, side="left")
+    lower = area(len(misses) - place, num_groundtruth)
+    equal = np.append(misses, np.inf)[place] == hits
+    equal &= place < len(misses)
+    if not equal.any():
+        return lower, lower
+    place[equal] = np.searchsorted(misses, hits[equal], side="right")
+    return lower, area(len(misses) - place, num_groundtruth)
 
 
 def area(before: np.ndarray, num_groundtruth: int) -> float:

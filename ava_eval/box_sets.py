@@ -15,7 +15,7 @@ from ava_eval.csv_blocks import Block, map_blocks, read_blocks
 from ava_eval.errors import InputError
 from ava_eval.input_files import Digest
 from ava_eval.keyframes import KeyframeNumbers, keyframe_words
-from ava_eval.labelled_boxes import LabelledBoxes
+from ava_eval.labelled_boxes import LabelledBoxes, distinct
 from ava_eval.origin import Origin
 from ava_eval.tables import (
     ANNOTATION_COLUMNS,
@@ -107,7 +107,7 @@ class BoxSetBuilder:
     def add(self, part: _Part) -> None:
         """Take the next part, in the order of the file."""
         keys = self._numbers.keys(part.video, part.time)
-        self._keyframes.append(np.unique(keys))
+        self._keyframes.append(distinct(keys))
         self._counts += part.counts
         boxes = replace(
             part.boxes,
@@ -124,7 +124,7 @@ class BoxSetBuilder:
         for column in self._columns:
             columns.append(np.concatenate(column))
             column.clear()  # at full scale both would not fit well
-        keyframes = np.unique(np.concatenate(self._keyframes))
+        keyframes = distinct(np.concatenate(self._keyframes))
         return BoxSet(LabelledBoxes(*columns), keyframes, self._counts)
 
 
@@ -183,9 +183,9 @@ def read_keys(
     """The distinct keys of the keyframes of a CSV, whatever its columns, and its rows."""
     keys, num_rows = [np.zeros(0, dtype=np.int64)], 0
     for block in read_blocks(path, digest=digest):
-        keys.append(np.unique(numbers.keys(block.video, block.time)))
+        keys.append(distinct(numbers.keys(block.video, block.time)))
         num_rows += len(block)
-    return np.unique(np.concatenate(keys)), num_rows
+    return distinct(np.concatenate(keys)), num_rows
 
 
 def truth_set(annotations: pd.DataFrame, numbers: KeyframeNumbers, ids: np.ndarray) -> BoxSet:
@@ -252,7 +252,7 @@ def _of_box_scores(found: BoxScores, numbers: KeyframeNumbers, ids: np.ndarray) 
         corners,
         np.repeat(np.arange(num_boxes, dtype=np.int32), len(listed)),
         np.tile(place[listed].astype(action_kind(ids)), num_boxes),
-        found.scores[:, listed].astype(np.float64).ravel(),
+        np.take(found.scores, listed, axis=1).ravel(),
     )
     inside = ((corners >= 0) & (corners <= 1)).all(axis=1)
     counts = Counter(
@@ -262,7 +262,7 @@ def _of_box_scores(found: BoxScores, numbers: KeyframeNumbers, ids: np.ndarray) 
         outside=int((~inside).sum()) * num_actions,
         infinite=int(np.isinf(found.scores).sum()),
     )
-    return BoxSet(boxes, np.unique(keyframe), counts)
+    return BoxSet(boxes, distinct(keyframe), counts)
 
 
 def check_truth(block: Block, origin: Origin) -> None:

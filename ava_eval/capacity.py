@@ -97,7 +97,7 @@ def _thresholds(
     score: np.ndarray, starts: np.ndarray, size: np.ndarray, capacity: int
 ) -> np.ndarray:
     """The capacity-th largest score of each keyframe, -inf where there are fewer -> f64[F]."""
-    threshold = np.full(len(starts), -np.inf)
+    threshold = np.full(len(starts), -np.inf, dtype=score.dtype)
     for number in np.unique(size[size > capacity]).tolist():
         frames = np.flatnonzero(size == number)
         scores = score[starts[frames][:, None] + np.arange(number)]

@@ -13,7 +13,7 @@ class LabelledBoxes:
 
     ``keyframe`` i[B] numbers the keyframes and ``corners`` f[B,4] is x1 y1 x2 y2. Row ``i`` says
     that box ``box[i]`` (i32[N]) has the action ``action[i]``, the place of its id among the sorted
-    ids of the label map, with ``score[i]`` (f64[N]). A person with 60 scores is one box, 60 rows.
+    ids of the label map, with ``score[i]`` (f[N]). A person with 60 scores is one box, 60 rows.
     """
 
     keyframe: np.ndarray
@@ -89,6 +89,12 @@ def stable_order(numbers: np.ndarray) -> np.ndarray:
         order = order[np.argsort(digit[order], kind="stable")]
         shift += 16
     return order
+
+
+def distinct(numbers: np.ndarray) -> np.ndarray:
+    """``np.unique(numbers)`` by sorting, which beats NumPy's hash table on our keys."""
+    numbers = np.sort(numbers)
+    return numbers[run_starts(numbers)]
 
 
 def run_starts(values: np.ndarray) -> np.ndarray:

@@ -72,14 +72,23 @@ def find_hits(
         chosen.append(np.stack([pair_found[some], pair_truth[some]]))
     candidate, box = np.concatenate(chosen, axis=1)
     candidate, box = _settle_equal_overlaps(candidate, box, truth, stand_in, truth_order)
-    keys = [box]
+    order = stable_order(box)
     if by_score:
-        keys = [-found.score[candidate], box]
-        keys = keys if rank is None else [rank[candidate], *keys]
-    order = np.lexsort(keys)
+        order = _least(order, box, -found.score[candidate])
+        order = order if rank is None else _least(order, box, rank[candidate])
     order = order[run_starts(box[order])]
     order = order[np.argsort(candidate[order])]
     return Hits(candidate[order], box[order])
+
+
+def _least(order: np.ndarray, group: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Of the rows ``order``, sorted by ``group``, those with the least ``key`` of their group."""
+    starts = run_starts(group[order])
+    if not len(starts):
+        return order
+    key = key[order]
+    least = np.minimum.reduceat(key, starts)
+    return order[key == np.repeat(least, np.diff(starts, append=len(key)))]
 
 
 def _stand_ins(truth: LabelledBoxes) -> np.ndarray:
@@ -90,18 +99,26 @@ def _stand_ins(truth: LabelledBoxes) -> np.ndarray:
     """
     stand_in = np.arange(len(truth))
     cell = truth.cell_of_row(_num_actions(truth))
-    order = stable_order(cell)
-    starts = run_starts(cell[order])
-    size = np.diff(starts, append=len(order))
-    rows = order[np.repeat(size > 1, size)]
-    corners = truth.corners[truth.box[rows]]
-    order = np.lexsort((*corners.T, cell[rows]))
-    rows, corners = rows[order], corners[order]
-    first = np.ones(len(rows), dtype=bool)
-    first[1:] = cell[rows[1:]] != cell[rows[:-1]]
-    first[1:] |= (corners[1:] != corners[:-1]).any(axis=1)
-    stand_in[rows] = rows[first][np.cumsum(first) - 1]
+    rows = stable_order(cell)
+    group, rows = _with_equals(cell[rows], rows)
+    for corner in range(4):  # ever fewer rows have an equal
+        value = truth.corners[truth.box[rows], corner]
+        order = np.lexsort((value, group))
+        group, rows, value = group[order], rows[order], value[order]
+        new = np.ones(len(rows), dtype=bool)
+        new[1:] = (group[1:] != group[:-1]) | (value[1:] != value[:-1])
+        group, rows = _with_equals(np.cumsum(new), rows)
+    starts = run_starts(group)
+    stand_in[rows] = np.repeat(rows[starts], np.diff(starts, append=len(rows)))
     return stand_in
+
+
+def _with_equals(group: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of rows sorted by ``group``, those that are not alone in it."""
+    starts = run_starts(group)
+    size = np.diff(starts, append=len(rows))
+    keep = np.repeat(size > 1, size)
+    return group[keep], rows[keep]
 
 
 def _num_actions(*sides: LabelledBoxes) -> int:

@@ -103,8 +103,11 @@ def score(
     counts["groundtruth_excluded"] = len(all_truth) - len(truth)
     denominator = all_truth if protocol.excluded_truth_counts else truth
 
+    rows = None
+    if ties == "official":  # which of equal scores argsort puts first depends on their type
+        rows = np.arange(len(listed))
+        listed = replace(listed, score=listed.score.astype(np.float64, copy=False))
     found = _in_precision(protocol, listed)
-    rows = np.arange(len(listed)) if ties == "official" else None
     for name, rule in _rules(protocol, counting, dropped):
         keep = rule(found)
         counts[name] += 0 if keep is None else len(found) - int(keep.sum())
