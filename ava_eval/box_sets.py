@@ -70,12 +70,9 @@ class BoxSetBuilder:
     def __init__(self, numbers: KeyframeNumbers, ids: np.ndarray) -> None:
         self._numbers, self._place = numbers, {int(action): i for i, action in enumerate(ids)}
         self._kind = action_kind(ids)
-        none = np.zeros(0, np.int64)
-        nothing = LabelledBoxes(
-            none, np.zeros((0, 4)), none.astype(np.int32), none.astype(self._kind), np.zeros(0)
-        )
-        self._columns = [[values] for values in nothing.columns()]
-        self._keyframes = [none]
+        kinds = (np.int64, np.float64, np.int32, self._kind, np.float64)
+        self._columns = [_Column(kind) for kind in kinds]
+        self._keyframes = [np.zeros(0, np.int64)]
         self._num_boxes = 0
         self._counts: Counter[str] = Counter()
 
@@ -115,17 +112,33 @@ class BoxSetBuilder:
             box=part.boxes.box + np.int32(self._num_boxes),
         )
         for column, values in zip(self._columns, boxes.columns(), strict=True):
-            column.append(values)
+            column.extend(values)
         self._num_boxes += len(boxes.keyframe)
 
     def finish(self) -> BoxSet:
         """Everything, in the order in which it came."""
-        columns = []
-        for column in self._columns:
-            columns.append(np.concatenate(column))
-            column.clear()  # at full scale both would not fit well
-        keyframes = distinct(np.concatenate(self._keyframes))
-        return BoxSet(LabelledBoxes(*columns), keyframes, self._counts)
+        keyframe, corners, box, action, score = (column.values() for column in self._columns)
+        boxes = LabelledBoxes(keyframe, corners.reshape(-1, 4), box, action, score)
+        return BoxSet(boxes, distinct(np.concatenate(self._keyframes)), self._counts)
+
+
+class _Column:
+    """An array that grows in place: at full scale a second copy would cost more than the work."""
+
+    def __init__(self, kind: type[np.generic]) -> None:
+        self._array, self._size = np.empty(1 << 12, kind), 0
+
+    def extend(self, values: np.ndarray) -> None:
+        """Put more values behind the others."""
+        end = self._size + values.size
+        if end > len(self._array):
+            self._array.resize(end * 3 // 2, refcheck=False)
+        self._array[self._size : end] = values.ravel()
+        self._size = end
+
+    def values(self) -> np.ndarray:
+        """All values."""
+        return self._array[: self._size]
 
 
 def _count(

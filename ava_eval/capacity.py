@@ -41,68 +41,70 @@ def within_capacity(boxes: LabelledBoxes, capacity: int = CAPACITY) -> np.ndarra
     (action, y1, x1, y2, x2): what the official heap leaves, without running it.
     """
     frame = boxes.keyframe_of_row
-    starts = run_starts(frame)
-    if len(starts) > len(np.unique(frame[starts])):
-        order = stable_order(frame)
-        keep = np.empty(len(boxes), dtype=bool)
-        keep[order] = within_capacity(boxes.where(order), capacity)
-        return keep
-    size = np.diff(starts, append=len(boxes))
-    if size.max(initial=0) <= capacity:
-        return np.ones(len(boxes), dtype=bool)
     undefined = np.isnan(boxes.corners).any(axis=1)
-    # A few keyframes at a time stay in the processor's cache.
+    size = np.bincount(frame)
+    if np.count_nonzero(frame[1:] != frame[:-1]) >= np.count_nonzero(size):
+        grouped = boxes.score[stable_order(frame)]
+        return _within_capacity(boxes, frame, grouped, size, capacity, undefined)
+    # Keyframe by keyframe already: a few at a time stay in the processor's cache.
+    starts = run_starts(frame)
+    size = np.diff(starts, append=len(boxes))
     cuts = np.searchsorted(starts, np.arange(_CHUNK, len(boxes), _CHUNK))
     edges = [0, *np.unique(cuts).tolist(), len(starts)]
     rows = [*starts.tolist(), len(boxes)]
-    return np.concatenate(
-        [
-            _within_capacity(boxes.where(slice(rows[i], rows[j])), size[i:j], capacity, undefined)
-            for i, j in pairwise(edges)
-        ]
-    )
+    keep = [np.ones(0, dtype=bool)]
+    for i, j in pairwise(edges):
+        some = boxes.where(slice(rows[i], rows[j]))
+        number = np.repeat(np.arange(j - i), size[i:j])
+        keep.append(_within_capacity(some, number, some.score, size[i:j], capacity, undefined))
+    return np.concatenate(keep)
 
 
 def _within_capacity(
-    boxes: LabelledBoxes, size: np.ndarray, capacity: int, undefined: np.ndarray
+    boxes: LabelledBoxes,
+    frame: np.ndarray,
+    grouped: np.ndarray,
+    size: np.ndarray,
+    capacity: int,
+    undefined: np.ndarray,
 ) -> np.ndarray:
-    """The same for rows that lie keyframe by keyframe, ``size`` i64[F] rows each.
+    """The same where ``frame`` i[N] numbers the keyframes of the rows and has ``size`` i64[F] rows
+    of each, whose scores lie keyframe by keyframe in ``grouped`` f[N].
 
     ``undefined`` bool[B] marks boxes with NaN: tuples with it have no order, so that only the heap
     itself knows what it leaves.
     """
-    starts = np.cumsum(size) - size
-    threshold = np.repeat(_thresholds(boxes.score, starts, size, capacity), size)
+    threshold = _thresholds(grouped, size, capacity)[frame]
     keep = boxes.score > threshold
     equal = boxes.score == threshold
-    room = capacity - np.add.reduceat(keep, starts, dtype=np.int64)
-    contested = np.add.reduceat(equal, starts, dtype=np.int64) > room
+    room = capacity - np.bincount(frame[keep], minlength=len(size))
+    contested = np.bincount(frame[equal], minlength=len(size)) > room
     keep |= equal
     if not contested.any():
         return keep
     if undefined.any():
-        odd = contested & np.logical_or.reduceat(boxes.on_boxes(undefined), starts)
-        for number in np.flatnonzero(odd):
-            mine = np.arange(starts[number], starts[number] + size[number])
+        odd = np.unique(frame[boxes.on_boxes(undefined)])
+        for number in odd[contested[odd]]:
+            mine = np.flatnonzero(frame == number)
             keep[mine] = False
             keep[heap_order(boxes, mine, capacity)] = True
-        contested &= ~odd
-    rows = np.flatnonzero(keep & np.repeat(contested, size))
-    frame = np.repeat(np.arange(len(size)), size)[rows]
-    keep[rows] = _survivors(boxes.where(rows), frame, equal[rows], room, capacity)
+        contested[odd] = False
+    rows = np.flatnonzero(keep & contested[frame])
+    rows = rows[stable_order(frame[rows])]
+    keep[rows] = _survivors(boxes.where(rows), frame[rows], equal[rows], room, capacity)
     return keep
 
 
-def _thresholds(
-    score: np.ndarray, starts: np.ndarray, size: np.ndarray, capacity: int
-) -> np.ndarray:
-    """The capacity-th largest score of each keyframe, -inf where there are fewer -> f64[F]."""
-    threshold = np.full(len(starts), -np.inf, dtype=score.dtype)
+def _thresholds(grouped: np.ndarray, size: np.ndarray, capacity: int) -> np.ndarray:
+    """The capacity-th largest score of each keyframe, -inf where there are fewer -> f[F]."""
+    starts = np.cumsum(size) - size
+    threshold = np.full(len(size), -np.inf, dtype=grouped.dtype)
     for number in np.unique(size[size > capacity]).tolist():
         frames = np.flatnonzero(size == number)
-        scores = score[starts[frames][:, None] + np.arange(number)]
         place = number - capacity
-        threshold[frames] = np.partition(scores, place, axis=1)[:, place]
+        for some in np.array_split(frames, len(frames) * number // _CHUNK + 1):
+            scores = grouped[starts[some][:, None] + np.arange(number)]
+            threshold[some] = np.partition(scores, place, axis=1)[:, place]
     return threshold
 
 
