@@ -105,7 +105,7 @@ class BoxSetBuilder:
         """Take the next part, in the order of the file."""
         keys = self._numbers.keys(part.video, part.time)
         self._keyframes.append(distinct(keys))
-        self._counts += part.counts
+        self._counts.update(part.counts)
         boxes = replace(
             part.boxes,
             keyframe=keys[part.boxes.keyframe],
@@ -191,7 +191,7 @@ def read_box_set(
 
 
 def read_keys(
-    path: str | PathLike[str], numbers: KeyframeNumbers, digest: Digest | None = None
+    numbers: KeyframeNumbers, path: str | PathLike[str], digest: Digest | None = None
 ) -> tuple[np.ndarray, int]:
     """The distinct keys of the keyframes of a CSV, whatever its columns, and its rows."""
     keys, num_rows = [np.zeros(0, dtype=np.int64)], 0

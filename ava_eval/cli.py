@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,7 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # A command is loaded when it runs, so that ``--help`` answers at once.
         command = import_module(f"ava_eval.commands.{arguments.command}")
-        return getattr(command, arguments.command)(arguments)
+        code = getattr(command, arguments.command)(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of the output has seen enough, as ``head`` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -45,6 +51,26 @@ def _parser() -> argparse.ArgumentParser:
         help="the order of equal scores: false positives first (default), or as the original "
         "script leaves them on this machine",
     )
+    validate = commands.add_parser(
+        "validate",
+        help="every violation of the rules of a challenge file, with its lines",
+        description="Check a challenge file (a CSV of detections) against every rule at once. "
+        "Exits with 0 when it is valid, 1 when not.",
+    )
+    add = validate.add_argument
+    add("-d", "--detections", metavar="DET.csv", required=True, help="the file to check")
+    add("-l", "--labelmap", metavar="LABELMAP.pbtxt", required=True, help="the classes that count")
+    add("-e", "--excluded", metavar="EXCLUDED.csv", help="keyframes that must not occur")
+    add("--keyframes", metavar="FILE", help="a CSV of video_id,timestamp: those that may occur")
+    add("--json", metavar="FILE", help="write everything as JSON too")
+    diagnose = commands.add_parser(
+        "diagnose",
+        help="where the lost AP went: causes, slices, confusions, what perfect parts would give",
+        description="Explain a frame-mAP: what each cause of errors costs (the costs add up to "
+        "1 - mAP), the mAP by kind of action, size, crowd and frequency, confused actions, and "
+        "what perfect boxes or perfect classes would give.",
+    )
+    _add_inputs(diagnose)
     return parser
 
 

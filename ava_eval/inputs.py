@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from ava_eval.label_maps import read_labels
 from ava_eval.protocol import Protocol
 from ava_eval.scoring import Scored, score
 
-_ROLES = ("groundtruth", "detections", "labelmap", "excluded")
+_ROLES = ("groundtruth", "detections", "labelmap", "excluded", "keyframes")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Inputs:
     excluded: np.ndarray
     files: list[dict[str, Any]]
 
+    def paths(self, role: str) -> list[str]:
+        """The files of a role."""
+        return [file["path"] for file in self.files if file["role"] == role]
+
     def score(self, protocol: Protocol, ties: Ties = "fp-first", file: int = 0) -> Scored:
         """Apply a protocol to one of the files of detections."""
         return score(
@@ -48,6 +54,25 @@ class Inputs:
         )
 
 
+class FileNotes:
+    """Notes the files that were read, with their SHA-256 if ``digests``."""
+
+    def __init__(self, digests: bool) -> None:
+        self._digests, self._entries = digests, list[dict[str, Any]]()
+
+    def read(self, role: str, path: str, reader: Callable[[str, Any], tuple[T, int]]) -> T:
+        """What ``reader(path, digest)`` reads; it also says how many rows that was."""
+        digest = hashlib.sha256() if self._digests else None
+        result, rows = reader(path, digest)
+        known = {"sha256": digest.hexdigest()} if digest else {}
+        self._entries.append({"role": role, "path": path, **known, "rows": rows})
+        return result
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The files by role."""
+        return sorted(self._entries, key=lambda entry: _ROLES.index(entry["role"]))
+
+
 def read_inputs(
     groundtruth: str,
     detections: Sequence[str],
@@ -57,29 +82,22 @@ def read_inputs(
     digests: bool = False,
 ) -> Inputs:
     """Read the files; ``digests`` takes their SHA-256 on the way."""
-    numbers, files = KeyframeNumbers(), []
+    numbers, notes = KeyframeNumbers(), FileNotes(digests)
+    classes = notes.read("labelmap", labelmap, read_classes)
 
-    def note(role: str, path: str, rows: int, digest: Any) -> None:
-        known = {"sha256": digest.hexdigest()} if digest else {}
-        files.append({"role": role, "path": path, **known, "rows": rows})
+    def boxes(check: Check, path: str, digest: Any) -> tuple[BoxSet, int]:
+        box_set = read_box_set(path, numbers, classes.ids, check, digest)
+        return box_set, box_set.counts["rows"]
 
-    def new_digest() -> Any:
-        return hashlib.sha256() if digests else None
-
-    labels = read_labels(labelmap, digest := new_digest())
-    classes = Classes.of(labels)
-    note("labelmap", labelmap, len(labels), digest)
-
-    def read_boxes(role: str, path: str, check: Check) -> BoxSet:
-        boxes = read_box_set(path, numbers, classes.ids, check, digest := new_digest())
-        note(role, path, boxes.counts["rows"], digest)
-        return boxes
-
-    truth = read_boxes("groundtruth", groundtruth, check_truth)
+    truth = notes.read("groundtruth", groundtruth, partial(boxes, check_truth))
     keys = np.zeros(0, dtype=np.int64)
     if excluded is not None:
-        keys, rows = read_keys(excluded, numbers, digest := new_digest())
-        note("excluded", excluded, rows, digest)
-    found = [read_boxes("detections", path, check_found) for path in detections]
-    files.sort(key=lambda file: _ROLES.index(file["role"]))
-    return Inputs(classes, numbers, truth, found, keys, files)
+        keys = notes.read("excluded", excluded, partial(read_keys, numbers))
+    found = [notes.read("detections", path, partial(boxes, check_found)) for path in detections]
+    return Inputs(classes, numbers, truth, found, keys, notes.entries())
+
+
+def read_classes(path: str, digest: Any = None) -> tuple[Classes, int]:
+    """The classes of a label map, and their number."""
+    classes = Classes.of(read_labels(path, digest))
+    return classes, len(classes)

@@ -70,6 +70,16 @@ class LabelledBoxes:
             self.keyframe[used], self.corners[used], number[self.box], self.action, self.score
         )
 
+    def with_distinct_boxes(self) -> LabelledBoxes:
+        """The same rows; boxes of equal keyframe and corners are one, in order of keyframe."""
+        order = np.lexsort((*self.corners.T, self.keyframe))
+        corners, keyframe = self.corners[order], self.keyframe[order]
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (keyframe[1:] != keyframe[:-1]) | (corners[1:] != corners[:-1]).any(axis=1)
+        number = np.empty(len(order), dtype=np.int32)
+        number[order] = np.cumsum(new) - 1
+        return LabelledBoxes(keyframe[new], corners[new], number[self.box], self.action, self.score)
+
     def on_boxes(self, flags: np.ndarray) -> np.ndarray:
         """A mask bool[N] of the rows from one of the boxes bool[B]."""
         return flags[self.box]

@@ -7,10 +7,10 @@ from ava_eval.inputs import Inputs
 from ava_eval.protocol import Protocol
 
 
-def notices(result: FrameMap, inputs: Inputs, protocol: Protocol) -> list[str]:
-    """The warnings of one evaluation, a line each."""
-    path = {file["role"]: file["path"] for file in inputs.files}
-    truth, found, labels = path["groundtruth"], path["detections"], path["labelmap"]
+def notices(result: FrameMap, inputs: Inputs, protocol: Protocol, file: int = 0) -> list[str]:
+    """The warnings of one evaluation, a line each; ``file`` says of which detections."""
+    truth, labels = inputs.paths("groundtruth")[0], inputs.paths("labelmap")[0]
+    found = inputs.paths("detections")[file]
     unknown = (
         f"have no box of a listed action in {truth}: their detections were ignored, as mmaction2 "
         "does; the other protocols count them"
@@ -38,7 +38,7 @@ def notices(result: FrameMap, inputs: Inputs, protocol: Protocol) -> list[str]:
     told = [
         f"{result.counts[name]} {line}" for name, line in lines.items() if result.counts.get(name)
     ]
-    told += _what_the_original_refuses(result, inputs, protocol)
+    told += _what_the_original_refuses(result, inputs, protocol, file)
     if result.mean != result.mean:
         told.append(f"no class of {labels} has ground truth: the mAP is undefined")
     return told
@@ -56,16 +56,19 @@ def _invalid(protocol: Protocol) -> str:
     return "no area, inverted corners or NaN"
 
 
-def _what_the_original_refuses(result: FrameMap, inputs: Inputs, protocol: Protocol) -> list[str]:
+def _what_the_original_refuses(
+    result: FrameMap, inputs: Inputs, protocol: Protocol, file: int
+) -> list[str]:
     """Rows that the original code of an older protocol stops at, and that were taken here."""
-    sides = (inputs.truth, *inputs.found)
+    found = inputs.found[file]
+    sides = (inputs.truth, found)
     kinds = {
         "two_columns": (sum(s.counts["two_columns"] for s in sides), "rows have two columns"),
         "fractional_times": (
             sum(s.counts["fractional_times"] for s in sides),
             "rows have a time that is no whole second",
         ),
-        "unscored": (sum(s.counts["unscored"] for s in sides[1:]), "detections have no score"),
+        "unscored": (found.counts["unscored"], "detections have no score"),
         "inverted_boxes": (result.counts.get("invalid_boxes", 0), "boxes have inverted corners"),
     }
     return [

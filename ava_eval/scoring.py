@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -96,6 +96,7 @@ def score(
         infinite_scores=found_set.counts["infinite"],
         groundtruth_unlisted=truth_set.counts["unlisted"],
         detections_unlisted=found_set.counts["unlisted"],
+        dropped_by_capacity=0,
     )
 
     all_truth, stays = truth, ~truth.on_boxes(dropped[truth.keyframe])
@@ -103,29 +104,17 @@ def score(
     counts["groundtruth_excluded"] = len(all_truth) - len(truth)
     denominator = all_truth if protocol.excluded_truth_counts else truth
 
-    rows = None
-    if ties == "official":  # which of equal scores argsort puts first depends on their type
-        rows = np.arange(len(listed))
-        listed = replace(listed, score=listed.score.astype(np.float64, copy=False))
-    found = _in_precision(protocol, listed)
-    for name, rule in _rules(protocol, counting, dropped):
-        keep = rule(found)
-        counts[name] += 0 if keep is None else len(found) - int(keep.sum())
-        if keep is not None:
-            found, rows = found.where(keep), None if rows is None else rows[keep]
-
-    find = partial(
-        find_hits,
-        found,
-        truth,
-        by_score=protocol.order != "file",
-        truth_order=partial(in_order, order=protocol.truth_order),
-    )
-    hits, order = find(), None
+    rules = _rules(protocol, counting, dropped)
+    found, rows, left_out = _apply(rules, _in_precision(protocol, listed), ties == "official")
+    counts.update(left_out)
+    hits, order = _find(protocol, found, truth), None
     if rows is not None:
-        rank = rank_equal_scores(protocol, listed, rows, found, hits)
-        hits = find(rank=rank)
-        order = official_order(protocol, listed, found, rank, truth, ids)
+        # Which of equal scores argsort puts first depends on their type too.
+        exact = replace(listed, score=listed.score.astype(np.float64, copy=False))
+        found = replace(found, score=found.score.astype(np.float64, copy=False))
+        rank = rank_equal_scores(protocol, exact, rows, found, hits)
+        hits = _find(protocol, found, truth, rank)
+        order = official_order(protocol, exact, found, rank, truth, ids)
     return Scored(
         truth,
         found,
@@ -136,6 +125,43 @@ def score(
         counts,
         protocol,
         order,
+    )
+
+
+def rescore(scored: Scored, found: LabelledBoxes) -> Scored:
+    """Score other detections on the keyframes that count: what if?"""
+    everywhere = np.ones(len(scored.keys), dtype=bool)
+    rules = _rules(scored.protocol, everywhere, ~everywhere)
+    found, _, left_out = _apply(rules, _in_precision(scored.protocol, found), False)
+    hits = _find(scored.protocol, found, scored.truth)
+    return replace(scored, found=found, hits=hits, counts=left_out, order=None)
+
+
+def _apply(
+    rules: Iterable[tuple[str, Rule]], boxes: LabelledBoxes, keep_rows: bool
+) -> tuple[LabelledBoxes, np.ndarray | None, Counter[str]]:
+    """What the rules keep, the places of those rows (if asked for) and how many each took out."""
+    rows, counts = np.arange(len(boxes)) if keep_rows else None, Counter[str]()
+    for name, rule in rules:
+        keep = rule(boxes)
+        counts[name] += 0 if keep is None else len(boxes) - int(keep.sum())
+        if keep is not None:
+            boxes, rows = boxes.where(keep), None if rows is None else rows[keep]
+    return boxes, rows, counts
+
+
+def _find(
+    protocol: Protocol,
+    found: LabelledBoxes,
+    truth: LabelledBoxes,
+    rank: np.ndarray | None = None,
+) -> Hits:
+    return find_hits(
+        found,
+        truth,
+        by_score=protocol.order != "file",
+        rank=rank,
+        truth_order=partial(in_order, order=protocol.truth_order),
     )
 
 

@@ -1,4 +1,4 @@
-"""Results as JSON."""
+"""Results as text and JSON."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def write_json(path: str, answer: dict[str, Any]) -> None:
     text = json.dumps(answer, indent=1, allow_nan=False)
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def count(number: int, noun: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,119 @@
+"""``ava-eval diagnose``."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from ava_eval.commands.output import write_json
+from ava_eval.commands.score import load, warn
+from ava_eval.diagnosis import CAUSES, Diagnosis
+from ava_eval.diagnosis import diagnose as explain
+from ava_eval.summary import number
+
+_TOLD = {
+    "localisation": "the box is beside the person (overlap 0.1 to 0.5)",
+    "class": "on the person, but another action",
+    "both": "beside the person and another action",
+    "duplicate": "a person found twice for one action",
+    "background": "nobody is there",
+    "missed": "the person was not detected",
+}
+_LINES = 10
+
+
+def diagnose(arguments: argparse.Namespace) -> int:
+    """Print where the lost AP went; the exit code."""
+    inputs, protocol = load(arguments)
+    diagnosis = explain(inputs.score(protocol), inputs.classes)
+    if arguments.json is not None:
+        write_json(arguments.json, diagnosis.to_json() | {"inputs": inputs.files})
+    warn(diagnosis.result, inputs, protocol)
+    print("\n\n".join(_parts(diagnosis)))
+    return 0
+
+
+def _parts(diagnosis: Diagnosis) -> list[str]:
+    result = diagnosis.result
+    head = f"mAP {number(result.mean)}, protocol {result.protocol}"
+    return [
+        head,
+        _causes(diagnosis),
+        *(_slice(name, parts) for name, parts in diagnosis.slices.items()),
+        _oracles(diagnosis),
+        _classes(diagnosis),
+        _confusions(diagnosis),
+    ]
+
+
+def _causes(diagnosis: Diagnosis) -> str:
+    """The parts of the lost AP, the largest first, and their sum."""
+    share, alone = diagnosis.share(), diagnosis.alone()
+    false_positives = diagnosis.losses.false_positives.sum(axis=0)
+    missed = diagnosis.losses.missed.sum(axis=0)
+    lines = [f"{'lost to':<14}{'share':>8}{'alone':>8}{'false pos.':>12}{'missed':>9}"]
+    for cause in sorted(CAUSES, key=lambda cause: -np.nan_to_num(share[cause])):
+        place = CAUSES.index(cause)
+        lines.append(
+            f"{cause:<14}{number(share[cause]):>8}{number(alone[cause]):>8}"
+            f"{false_positives[place]:>12}{missed[place]:>9}  {_TOLD[cause]}"
+        )
+    total = sum(share.values())
+    lines.append(
+        f"{'sum':<14}{number(total):>8}{'':>8}{false_positives.sum():>12}{missed.sum():>9}"
+        "  1 - mAP; 'alone' is the gain of mending one cause only"
+    )
+    return "\n".join(lines)
+
+
+def _slice(name: str, parts: list[dict]) -> str:
+    lines = [f"by {name:<18}{'mAP':>7}{'classes':>9}{'truth':>9}{'detections':>12}"]
+    for part in parts:
+        truth, found = (part.get(key, "") for key in ("groundtruth", "detections"))
+        label = part["name"].replace("_", " ")
+        lines.append(
+            f"  {label:<19}{number(part['mAP']):>7}{part['classes']:>9}{truth:>9}{found:>12}"
+        )
+    return "\n".join(lines)
+
+
+def _oracles(diagnosis: Diagnosis) -> str:
+    told = {
+        "perfect_boxes": "boxes moved onto their people",
+        "perfect_classes": "people who are found get exactly their actions",
+        "ceiling": "both, as far as these boxes allow",
+        "groundtruth": "the ground truth against itself",
+    }
+    lines = [f"{'if perfect':<21}{'mAP':>7}"]
+    for name, value in diagnosis.oracles.items():
+        lines.append(f"  {name.replace('_', ' '):<19}{number(value):>7}  {told[name]}")
+    return "\n".join(lines)
+
+
+def _classes(diagnosis: Diagnosis) -> str:
+    """The classes that lose most, and to what."""
+    result, share = diagnosis.result, diagnosis.losses.share
+    lines = [f"{'lowest AP':<40}{'AP':>7}  most lost to"]
+    defined = np.flatnonzero(~np.isnan(result.ap))
+    for place in defined[np.argsort(result.ap[defined], kind="stable")][:_LINES]:
+        worst = CAUSES[int(np.argmax(share[place]))]
+        lines.append(
+            f"  {result.classes.names[place][:37]:<38}{number(result.ap[place]):>7}  "
+            f"{worst} {number(share[place].max())}"
+        )
+    return "\n".join(lines)
+
+
+def _confusions(diagnosis: Diagnosis) -> str:
+    if not diagnosis.confusions:
+        return "no action of one kind is taken for another"
+    classes = diagnosis.result.classes
+    name_of = dict(zip(classes.ids.tolist(), classes.names, strict=True))
+    lines = ["most confused, among the best detections of an action, as many as people do it"]
+    for pair in diagnosis.confusions[:_LINES]:
+        lines.append(
+            f"  {pair.rows:>6} of {pair.considered:<6} '{name_of[pair.predicted]}' "
+            f"on a person who does '{name_of[pair.actual]}'"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,202 @@
+"""Where the missing AP went, by cause; after TIDE (Bolya et al., ECCV 2020), for actions.
+
+A person does several actions at once, so a wrong action on a well-found person is judged before the
+place of the box. A false positive of an action is the first of
+
+- ``duplicate``: on a person who does the action and was already found doing it,
+- ``class``: on a person (overlap of 0.5 or more) who does something else,
+- ``localisation``: near a person who does the action (0.1 to 0.5),
+- ``both``: near a person who does something else,
+- ``background``: near nobody.
+
+An action that was not found on a person has the first cause of
+
+- ``class``: a box lies on the person, but no row of it found the action,
+- ``localisation``: a box with the action lies near,
+- ``both``: a box without it lies near,
+- ``missed``: no box lies near: the person was not detected.
+
+To mend a cause takes its false positives away and its missed actions out of the recall; mending
+``localisation`` moves, for each missed action, the best of its boxes onto the person instead. With
+everything mended the AP is 1. Since the order of mending matters, the share of a cause is its mean
+gain over all orders (its Shapley value): shares add up to 1 - AP. ``alone`` is the gain of mending
+only this cause (TIDE's figure); these do not add up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ava_eval.average_precision import area
+from ava_eval.diagnosis.people import TOUCHING, People
+from ava_eval.labelled_boxes import run_starts, stable_order
+from ava_eval.matching import MIN_OVERLAP
+from ava_eval.scoring import Scored
+
+CAUSES = ("localisation", "class", "both", "duplicate", "background", "missed")
+LOCALISATION, CLASS, BOTH, DUPLICATE, BACKGROUND, MISSED = range(6)
+RIGHT = -1
+
+
+@dataclass(frozen=True)
+class Causes:
+    """The cause of every error: ``found`` i8[N] of each scored row, ``truth`` i8[M] of each row of
+    the ground truth, places in ``CAUSES`` or ``RIGHT``. ``moved`` i64[K] are the rows of ``found``
+    that mending localisation moves onto a person, one for each action missed by localisation."""
+
+    found: np.ndarray
+    truth: np.ndarray
+    moved: np.ndarray
+
+    @classmethod
+    def of(cls, scored: Scored, people: People) -> Causes:
+        """Name the cause of each error."""
+        same, target = _same_action(people)
+        found = np.select(
+            [
+                same >= MIN_OVERLAP,
+                people.found.on_boxes(people.on_person),
+                same >= TOUCHING,
+                people.found.on_boxes(people.person >= 0),
+            ],
+            [DUPLICATE, CLASS, LOCALISATION, BOTH],
+            BACKGROUND,
+        ).astype(np.int8)
+        found[scored.hits.found] = RIGHT
+
+        has_box = np.zeros(len(people.truth.keyframe), dtype=bool)
+        has_box[people.person[people.on_person]] = True
+        near_box = np.zeros_like(has_box)
+        near_box[people.touching[1]] = True
+        truth = np.select(
+            [people.truth.on_boxes(has_box), people.truth.on_boxes(near_box)],
+            [CLASS, BOTH],
+            MISSED,
+        ).astype(np.int8)
+        truth[scored.hits.truth] = RIGHT
+        moved = np.flatnonzero(found == LOCALISATION)
+        moved = moved[truth[target[moved]] == BOTH]
+        moved = moved[np.lexsort((-people.found.score[moved], target[moved]))]
+        moved = moved[run_starts(target[moved])]
+        truth[target[moved]] = LOCALISATION
+        return cls(found, truth, np.sort(moved))
+
+
+def _same_action(people: People) -> tuple[np.ndarray, np.ndarray]:
+    """For each scored row the largest overlap with a person who does its action, f64[N] (0 below
+    0.1), and the row of that action in the ground truth, i64[N] (-1: none)."""
+    box, person = people.touching
+    rows = stable_order(people.truth.box)
+    count = np.bincount(people.truth.box, minlength=len(people.truth.keyframe))
+    first = np.cumsum(count) - count
+    pair = np.repeat(np.arange(len(box)), count[person])
+    within = np.arange(len(pair)) - np.repeat(
+        np.cumsum(count[person]) - count[person], count[person]
+    )
+    row = rows[first[person[pair]] + within]
+    actions = 1 + max(int(side.action.max(initial=0)) for side in (people.truth, people.found))
+    key = box[pair].astype(np.int64) * actions + people.truth.action[row]
+    order = np.lexsort((row, -people.overlaps[pair], key))
+    order = order[run_starts(key[order])]
+    key, row, value = key[order], row[order], people.overlaps[pair][order]
+
+    wanted = people.found.box.astype(np.int64) * actions + people.found.action
+    place = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
+    known = key[place] == wanted if len(key) else np.zeros(len(wanted), dtype=bool)
+    same, target = np.zeros(len(wanted)), np.full(len(wanted), -1)
+    same[known], target[known] = value[place[known]], row[place[known]]
+    return same, target
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What each cause costs: ``share`` and ``alone`` f64[C,6] by class and cause, NaN where the AP
+    is; ``false_positives`` and ``missed`` i64[C,6] count the errors of each cause."""
+
+    share: np.ndarray
+    alone: np.ndarray
+    false_positives: np.ndarray
+    missed: np.ndarray
+
+
+def losses(scored: Scored, causes: Causes, defined: np.ndarray) -> Losses:
+    """Mend every set of causes in every class; ``defined`` bool[C] marks the classes with an AP."""
+    num_classes, num_causes = len(scored.num_truth), len(CAUSES)
+    wrong = causes.found != RIGHT
+    false_positives = _table(scored.found.action[wrong], causes.found[wrong], num_classes)
+    lost = causes.truth != RIGHT
+    missed = _table(scored.truth.action[lost], causes.truth[lost], num_classes)
+    # mmaction2 keeps the boxes of excluded keyframes in the denominator: nobody can find them.
+    missed[:, MISSED] += scored.num_truth - np.bincount(scored.truth.action, minlength=num_classes)
+    share, alone = (np.full((num_classes, num_causes), np.nan) for _ in range(2))
+    subsets = np.array(list(itertools.product([False, True], repeat=num_causes)))
+    gain = _mean_gain(subsets)
+    moved = np.zeros(len(scored.found), dtype=bool)
+    moved[causes.moved] = True
+    order = stable_order(scored.found.action)
+    ends = np.cumsum(np.bincount(scored.found.action, minlength=num_classes))
+    for place in np.flatnonzero(defined):
+        mine = order[ends[place - 1] if place else 0 : ends[place]]
+        ap = _mended(
+            scored.scores[mine],
+            causes.found[mine],
+            moved[mine],
+            int(scored.num_truth[place]),
+            missed[place],
+            subsets,
+        )
+        share[place] = gain @ ap
+        alone[place] = [ap[1 << (num_causes - 1 - cause)] - ap[0] for cause in range(num_causes)]
+    return Losses(share, alone, false_positives, missed)
+
+
+def _table(action: np.ndarray, cause: np.ndarray, num_classes: int) -> np.ndarray:
+    size = len(CAUSES)
+    counts = np.bincount(action.astype(np.int64) * size + cause, minlength=num_classes * size)
+    return counts.reshape(num_classes, size)
+
+
+def _mended(
+    scores: np.ndarray,
+    cause: np.ndarray,
+    moved: np.ndarray,
+    num_truth: int,
+    missed: np.ndarray,
+    subsets: np.ndarray,
+) -> np.ndarray:
+    """The AP of one class with each of ``subsets`` bool[S,6] mended -> f64[S]."""
+    misses = [np.sort(scores[cause == number]) for number in range(len(CAUSES))]
+    tables = []
+    for hit in (cause == RIGHT, (cause == RIGHT) | moved):
+        hits = np.sort(scores[hit])[::-1]
+        # The false positives of each cause that rank before each hit; equal scores do too.
+        tables.append([len(some) - np.searchsorted(some, hits, side="left") for some in misses])
+    answer = []
+    for mended in subsets:
+        table = tables[int(mended[LOCALISATION])]
+        before = np.zeros(len(table[0]), dtype=np.int64)
+        for number in np.flatnonzero(~mended):
+            before += table[number]
+        leave = mended.copy()
+        leave[LOCALISATION] = False
+        left = num_truth - int(missed[leave].sum())
+        answer.append(area(before, left) if left else 1.0)
+    return np.array(answer)
+
+
+def _mean_gain(subsets: np.ndarray) -> np.ndarray:
+    """f64[6,S]: times the APs of the subsets it gives the Shapley value of each cause."""
+    size = subsets.shape[1]
+    weight = np.zeros((size, len(subsets)))
+    for place, subset in enumerate(subsets):
+        number = int(subset.sum())
+        for cause in range(size):
+            others = number - int(subset[cause])
+            orders = math.factorial(others) * math.factorial(size - 1 - others)
+            sign = 1 if subset[cause] else -1
+            weight[cause, place] = sign * orders / math.factorial(size)
+    return weight
