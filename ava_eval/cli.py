@@ -71,14 +71,31 @@ def _parser() -> argparse.ArgumentParser:
         "what perfect boxes or perfect classes would give.",
     )
     _add_inputs(diagnose)
+    compare = commands.add_parser(
+        "compare",
+        help="two files: what changed, with intervals, and the classes that moved",
+        description="Compare two files of detections, -d A.csv -d B.csv: the difference of mAP "
+        "and of each AP with 95% intervals from a paired bootstrap over videos.",
+    )
+    _add_inputs(compare, "append")
+    add = compare.add_argument
+    add("--resamples", type=int, default=1000, metavar="N", help="draws (default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="of the draws (default: %(default)s)")
     return parser
 
 
-def _add_inputs(command: argparse.ArgumentParser) -> None:
+def _add_inputs(command: argparse.ArgumentParser, action: str = "store") -> None:
     """The files and the rules, the same for every command that scores."""
     add = command.add_argument
     add("-g", "--groundtruth", metavar="GT.csv", required=True, help="annotated boxes")
-    add("-d", "--detections", metavar="DET.csv", required=True, help="scored boxes")
+    add(
+        "-d",
+        "--detections",
+        metavar="DET.csv",
+        required=True,
+        action=action,
+        help="scored boxes" + (", twice" if action == "append" else ""),
+    )
     add("-l", "--labelmap", metavar="LABELMAP.pbtxt", required=True, help="the classes that count")
     add("-e", "--excluded", metavar="EXCLUDED.csv", help="keyframes to leave out on both sides")
     add(

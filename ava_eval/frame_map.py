@@ -15,7 +15,6 @@ from ava_eval.box_sets import found_set, truth_set
 from ava_eval.classes import GROUPS, Classes
 from ava_eval.errors import InputError
 from ava_eval.keyframes import KeyframeNumbers, keyframe_words
-from ava_eval.labelled_boxes import stable_order
 from ava_eval.protocol import PROTOCOLS, Protocol
 from ava_eval.scoring import Scored, score
 from ava_eval.tables import KEYFRAME_COLUMNS, require_columns, require_label_map
@@ -205,20 +204,11 @@ def get_ties(name: str) -> Ties:
 
 def frame_map(scored: Scored, classes: Classes) -> FrameMap:
     """The numbers of scored detections."""
-    scores, correct, action = scored.scores, scored.correct, scored.found.action
-    if scored.order is not None:
-        rows = scored.order.rows
-        scores, correct, action = scores[rows], correct[rows], action[rows]
-    order = stable_order(action)
-    scores, correct = scores[order], correct[order]
-    num_found = np.bincount(action, minlength=len(classes))
-    ends = np.cumsum(num_found)
     ap, ap_bounds = np.full(len(classes), np.nan), np.full((len(classes), 2), np.nan)
-    for place in range(len(classes)):
-        if not num_found[place] and not scored.protocol.undetected_classes_count:
+    for place, rows in enumerate(scored.rows_of_class):
+        if not len(rows) and not scored.protocol.undetected_classes_count:
             continue
-        mine = slice(ends[place] - num_found[place], ends[place])
-        of_class = scores[mine], correct[mine], int(scored.num_truth[place])
+        of_class = scored.scores[rows], scored.correct[rows], int(scored.num_truth[place])
         ap_bounds[place] = bounds(*of_class)
         if scored.order is None:
             ap[place] = ap_bounds[place, 0]
@@ -232,7 +222,7 @@ def frame_map(scored: Scored, classes: Classes) -> FrameMap:
         ap,
         ap_bounds,
         scored.num_truth,
-        num_found,
+        np.array([len(rows) for rows in scored.rows_of_class]),
         {name: mean_of_defined(ap[classes.group(name)]) for name in GROUPS},
         dict(scored.counts),
         scored.protocol.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ava_eval.average_precision import Ties
 from ava_eval.box_sets import BoxSet
 from ava_eval.capacity import within_capacity, within_class_capacity
 from ava_eval.keyframes import KeyframeNumbers, dense_numbers
-from ava_eval.labelled_boxes import LabelledBoxes
+from ava_eval.labelled_boxes import LabelledBoxes, stable_order
 from ava_eval.matching import Hits, find_hits
 from ava_eval.official_order import OfficialOrder, in_order, official_order, rank_equal_scores
 from ava_eval.protocol import Protocol
@@ -27,29 +27,43 @@ class Scored:
     """The boxes that count, and which detections are right.
 
     ``truth`` and ``found`` number their keyframes alike; ``keys`` i64[K] are what ``numbers`` knows
-    those by. ``num_truth`` i64[C] is the denominator of each class's recall. ``counts`` are those
-    of ``FrameMap``. ``order`` is the order of the original script's arrays, None unless equal
-    scores are to be ordered as there.
+    those by. ``denominator`` are the rows of the ground truth that recall is measured by: those of
+    ``truth`` (mmaction2 keeps more). ``counts`` are those of ``FrameMap``. ``order`` is the order
+    of the original script's arrays, None unless equal scores are to be ordered as there.
     """
 
     truth: LabelledBoxes
     found: LabelledBoxes
     hits: Hits
-    num_truth: np.ndarray
+    denominator: LabelledBoxes
+    num_classes: int
     keys: np.ndarray
     numbers: KeyframeNumbers
     counts: Counter[str]
     protocol: Protocol
     order: OfficialOrder | None = None
 
-    @property
+    @cached_property
+    def num_truth(self) -> np.ndarray:
+        """The denominator of each class's recall, i64[C]."""
+        return np.bincount(self.denominator.action, minlength=self.num_classes)
+
+    @cached_property
+    def rows_of_class(self) -> list[np.ndarray]:
+        """The rows of ``found`` of each class, i64, ascending or in ``order``."""
+        rows = np.arange(len(self.found)) if self.order is None else self.order.rows
+        rows = rows[stable_order(self.found.action[rows])]
+        size = np.bincount(self.found.action, minlength=self.num_classes)
+        return np.split(rows, np.cumsum(size)[:-1])
+
+    @cached_property
     def correct(self) -> np.ndarray:
         """Marks the true positives among ``found`` -> bool[N]."""
         mask = np.zeros(len(self.found), dtype=bool)
         mask[self.hits.found] = True
         return mask
 
-    @property
+    @cached_property
     def scores(self) -> np.ndarray:
         """The scores of ``found`` in the precision in which they are compared."""
         return self.found.score.astype(self.protocol.precision, copy=False)
@@ -119,7 +133,8 @@ def score(
         truth,
         found,
         hits,
-        np.bincount(denominator.action, minlength=len(ids)),
+        denominator,
+        len(ids),
         keys,
         numbers,
         counts,

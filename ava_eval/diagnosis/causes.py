@@ -137,10 +137,8 @@ def losses(scored: Scored, causes: Causes, defined: np.ndarray) -> Losses:
     gain = _mean_gain(subsets)
     moved = np.zeros(len(scored.found), dtype=bool)
     moved[causes.moved] = True
-    order = stable_order(scored.found.action)
-    ends = np.cumsum(np.bincount(scored.found.action, minlength=num_classes))
     for place in np.flatnonzero(defined):
-        mine = order[ends[place - 1] if place else 0 : ends[place]]
+        mine = scored.rows_of_class[place]
         ap = _mended(
             scored.scores[mine],
             causes.found[mine],

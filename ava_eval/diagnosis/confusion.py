@@ -9,7 +9,6 @@ import numpy as np
 from ava_eval.classes import GROUPS, Classes
 from ava_eval.diagnosis.causes import CLASS, Causes
 from ava_eval.diagnosis.people import People
-from ava_eval.labelled_boxes import stable_order
 from ava_eval.scoring import Scored
 
 
@@ -29,14 +28,12 @@ def confusions(scored: Scored, people: People, causes: Causes, classes: Classes)
     Every box has a score for every action, so that all would be confused with all: of each action
     only the best detections are looked at, as many as the ground truth has people doing it.
     """
-    order = stable_order(scored.found.action)
-    ends = np.cumsum(np.bincount(scored.found.action, minlength=len(classes)))
     kind_of = np.full(len(classes), -1)
     for number, name in enumerate(GROUPS):
         kind_of[classes.group(name)] = number
     first, labels = _labels(people)
     found = []
-    for place, rows in enumerate(np.split(order, ends[:-1])):
+    for place, rows in enumerate(scored.rows_of_class):
         best = np.argsort(-scored.scores[rows], kind="stable")[: scored.num_truth[place]]
         confused = rows[best][causes.found[rows[best]] == CLASS]
         person = people.person[people.found.box[confused]]

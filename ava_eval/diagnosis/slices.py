@@ -10,7 +10,6 @@ from ava_eval.average_precision import average_precision
 from ava_eval.classes import GROUPS, Classes
 from ava_eval.diagnosis.people import People
 from ava_eval.frame_map import mean_of_defined
-from ava_eval.labelled_boxes import stable_order
 from ava_eval.scoring import Scored
 
 # From ... up to, not including.
@@ -76,21 +75,15 @@ def _of_classes(name: str, ap: np.ndarray, some: np.ndarray) -> dict[str, Any]:
 
 def _of_rows(name: str, scored: Scored, truth: np.ndarray, found: np.ndarray) -> dict[str, Any]:
     """The mAP of some rows of both sides; classes without ground truth among them do not count."""
-    num_classes = len(scored.num_truth)
-    num_truth = np.bincount(scored.truth.action[truth], minlength=num_classes)
-    rows = np.flatnonzero(found)
-    action = scored.found.action[rows]
-    rows = rows[stable_order(action)]
-    ends = np.cumsum(np.bincount(action, minlength=num_classes))
-    correct = scored.correct
-    aps = [
-        average_precision(scored.scores[mine], correct[mine], int(number))
-        for mine, number in zip(np.split(rows, ends[:-1]), num_truth, strict=True)
-    ]
+    num_truth = np.bincount(scored.truth.action[truth], minlength=scored.num_classes)
+    aps = []
+    for rows, number in zip(scored.rows_of_class, num_truth, strict=True):
+        mine = rows[found[rows]]
+        aps.append(average_precision(scored.scores[mine], scored.correct[mine], int(number)))
     return {
         "name": name,
         "mAP": mean_of_defined(np.array(aps)),
         "classes": int((num_truth > 0).sum()),
         "groundtruth": int(truth.sum()),
-        "detections": len(rows),
+        "detections": int(found.sum()),
     }

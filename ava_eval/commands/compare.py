@@ -1,0 +1,82 @@
+"""``ava-eval compare``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import numpy as np
+
+from ava_eval.commands.output import write_json
+from ava_eval.commands.score import load, warn
+from ava_eval.comparison import Comparison
+from ava_eval.comparison import compare as compare_scored
+from ava_eval.errors import InputError
+from ava_eval.summary import number
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Print what changed from one file to the other; the exit code."""
+    if len(arguments.detections) != 2:
+        found = len(arguments.detections)
+        raise InputError(
+            f"-d: expected two files of detections, got {found}; give -d A.csv -d B.csv"
+        )
+    if arguments.resamples < 1:
+        raise InputError(f"--resamples: expected a number from 1 on, got {arguments.resamples}")
+    inputs, protocol = load(arguments)
+    a, b = (inputs.score(protocol, file=file) for file in range(2))
+    comparison = compare_scored(a, b, inputs.classes, arguments.resamples, arguments.seed)
+    if arguments.json is not None:
+        write_json(arguments.json, comparison.to_json() | {"inputs": inputs.files})
+    for file, result in enumerate((comparison.a, comparison.b)):
+        warn(result, inputs, protocol, file)
+    if comparison.num_videos == 1:
+        print("warning: all keyframes are of one video: the intervals say nothing", file=sys.stderr)
+    print(_text(comparison, arguments.detections))
+    return 0
+
+
+def _text(comparison: Comparison, paths: list[str]) -> str:
+    a, b, classes = comparison.a, comparison.b, comparison.a.classes
+    intervals, moved, deltas = (
+        comparison.class_intervals,
+        comparison.moved,
+        comparison.class_deltas,
+    )
+    width = max([len("class"), *(len(name) for name in classes.names)])
+    lines = [f"A {paths[0]}", f"B {paths[1]}", ""]
+    lines.append(f"{'id':>4}  {'class':<{width}}  {'A':>7}  {'B':>7}  {'B - A':>7}  95% interval")
+    order = np.argsort(-np.nan_to_num(np.abs(deltas)), kind="stable")
+    lines += [
+        f"{classes.ids[i]:>4}  {classes.names[i]:<{width}}  {number(a.ap[i]):>7}  "
+        f"{number(b.ap[i]):>7}  {_signed(deltas[i]):>7}  {_interval(intervals[i])}"
+        + ("  moved" if moved[i] else "")
+        for i in order
+    ]
+    (low_a, low_b), draws = (
+        (comparison.resamples_a.intervals()[0], comparison.resamples_b.intervals()[0]),
+        len(comparison.resamples_a.mean),
+    )
+    better = comparison.probability_better
+    lines += [
+        "",
+        f"mAP A  {number(a.mean)}  {_interval(low_a, signed=False)}",
+        f"mAP B  {number(b.mean)}  {_interval(low_b, signed=False)}",
+        f"B - A  {_signed(comparison.delta)}  {_interval(comparison.delta_interval)}, better in "
+        + ("-" if better != better else f"{better:.1%}")
+        + f" of {draws} resamples of {comparison.num_videos} videos",
+        f"{int(moved.sum())} of {int((~np.isnan(deltas)).sum())} classes moved: their interval "
+        "leaves out zero (1 in 20 does by chance)",
+        f"protocol {a.protocol}, equal scores {a.ties}",
+    ]
+    return "\n".join(lines)
+
+
+def _signed(value: float) -> str:
+    return "-" if value != value else f"{value:+.4f}"
+
+
+def _interval(bounds: np.ndarray | list[float], signed: bool = True) -> str:
+    show = _signed if signed else number
+    return f"[{show(bounds[0])}, {show(bounds[1])}]"

@@ -1,0 +1,101 @@
+"""Two files of detections against the same ground truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ava_eval.classes import Classes
+from ava_eval.frame_map import FrameMap, frame_map, null_if_nan
+from ava_eval.scoring import Scored
+from ava_eval.statistics import Bootstrap, bootstrap, interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The two results and their resamples over the same draws of videos; B minus A throughout.
+
+    ``num_videos`` is what the draws were made from.
+    """
+
+    a: FrameMap
+    b: FrameMap
+    resamples_a: Bootstrap
+    resamples_b: Bootstrap
+    num_videos: int
+
+    @property
+    def delta(self) -> float:
+        """The gain in mAP."""
+        return self.b.mean - self.a.mean
+
+    @property
+    def delta_interval(self) -> np.ndarray:
+        """Its interval, f64[2]."""
+        return interval(self.resamples_b.mean - self.resamples_a.mean)
+
+    @property
+    def probability_better(self) -> float:
+        """The share of the resamples in which B is better; NaN when none is defined."""
+        gains = self.resamples_b.mean - self.resamples_a.mean
+        gains = gains[~np.isnan(gains)]
+        return float((gains > 0).mean()) if len(gains) else float("nan")
+
+    @property
+    def class_deltas(self) -> np.ndarray:
+        """The gain in AP, f64[C]."""
+        return self.b.ap - self.a.ap
+
+    @property
+    def class_intervals(self) -> np.ndarray:
+        """Its intervals, f64[C,2]."""
+        gains = self.resamples_b.ap - self.resamples_a.ap
+        return np.stack([interval(column) for column in gains.T])
+
+    @property
+    def moved(self) -> np.ndarray:
+        """Marks the classes whose interval leaves out zero -> bool[C]."""
+        low, high = self.class_intervals.T
+        return (low > 0) | (high < 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict for ``json.dump``."""
+        intervals, moved, deltas = self.class_intervals, self.moved, self.class_deltas
+        mean_a, mean_b = self.resamples_a.intervals()[0], self.resamples_b.intervals()[0]
+        return {
+            "protocol": self.a.protocol,
+            "videos": self.num_videos,
+            "resamples": len(self.resamples_a.mean),
+            "mAP": [null_if_nan(self.a.mean), null_if_nan(self.b.mean)],
+            "mAP_intervals": [_plain(mean_a), _plain(mean_b)],
+            "delta": null_if_nan(self.delta),
+            "delta_interval": _plain(self.delta_interval),
+            "probability_better": null_if_nan(self.probability_better),
+            "classes": [
+                {
+                    "id": int(self.a.classes.ids[i]),
+                    "name": self.a.classes.names[i],
+                    "ap": [null_if_nan(self.a.ap[i]), null_if_nan(self.b.ap[i])],
+                    "delta": null_if_nan(deltas[i]),
+                    "delta_interval": _plain(intervals[i]),
+                    "moved": bool(moved[i]),
+                }
+                for i in self.a.classes.listing
+            ],
+        }
+
+
+def compare(
+    a: Scored, b: Scored, classes: Classes, resamples: int = 1000, seed: int = 0
+) -> Comparison:
+    """Compare two files scored by one protocol."""
+    drawn_a, drawn_b = bootstrap([a, b], resamples, seed)
+    videos = [one.numbers.videos_of(one.keys) for one in (a, b)]
+    number = len(np.unique(np.concatenate(videos)))
+    return Comparison(frame_map(a, classes), frame_map(b, classes), drawn_a, drawn_b, number)
+
+
+def _plain(values: Any) -> list[float | None]:
+    return [null_if_nan(float(value)) for value in values]
