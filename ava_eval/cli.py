@@ -51,6 +51,14 @@ def _parser() -> argparse.ArgumentParser:
         help="the order of equal scores: false positives first (default), or as the original "
         "script leaves them on this machine",
     )
+    add = score.add_argument
+    add(
+        "--resamples",
+        type=int,
+        metavar="N",
+        help="add 95%% intervals from N draws of the videos (1000 are plenty)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="of the draws (default: %(default)s)")
     validate = commands.add_parser(
         "validate",
         help="every violation of the rules of a challenge file, with its lines",
@@ -75,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "compare",
         help="two files: what changed, with intervals, and the classes that moved",
         description="Compare two files of detections, -d A.csv -d B.csv: the difference of mAP "
-        "and of each AP with 95% intervals from a paired bootstrap over videos.",
+        "and of each AP with 95%% intervals from a paired bootstrap over videos.",
     )
     _add_inputs(compare, "append")
     add = compare.add_argument

@@ -92,8 +92,7 @@ def compare(
 ) -> Comparison:
     """Compare two files scored by one protocol."""
     drawn_a, drawn_b = bootstrap([a, b], resamples, seed)
-    videos = [one.numbers.videos_of(one.keys) for one in (a, b)]
-    number = len(np.unique(np.concatenate(videos)))
+    number = len(np.union1d(a.videos, b.videos))
     return Comparison(frame_map(a, classes), frame_map(b, classes), drawn_a, drawn_b, number)
 
 

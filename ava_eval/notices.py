@@ -38,6 +38,8 @@ def notices(result: FrameMap, inputs: Inputs, protocol: Protocol, file: int = 0)
     told = [
         f"{result.counts[name]} {line}" for name, line in lines.items() if result.counts.get(name)
     ]
+    if not inputs.found[file].counts["rows"]:
+        told.append(f"{found} has no rows")
     told += _what_the_original_refuses(result, inputs, protocol, file)
     if result.mean != result.mean:
         told.append(f"no class of {labels} has ground truth: the mAP is undefined")

@@ -49,6 +49,17 @@ class Scored:
         return np.bincount(self.denominator.action, minlength=self.num_classes)
 
     @cached_property
+    def video_of_keyframe(self) -> np.ndarray:
+        """The number of each keyframe's video, i64[K]."""
+        return self.numbers.videos_of(self.keys)
+
+    @cached_property
+    def videos(self) -> np.ndarray:
+        """The videos that have anything to score, i64, ascending."""
+        keyframes = [side.keyframe_of_row for side in (self.denominator, self.found)]
+        return np.unique(self.video_of_keyframe[np.concatenate(keyframes)])
+
+    @cached_property
     def rows_of_class(self) -> list[np.ndarray]:
         """The rows of ``found`` of each class, i64, ascending or in ``order``."""
         rows = np.arange(len(self.found)) if self.order is None else self.order.rows

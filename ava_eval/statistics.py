@@ -38,15 +38,13 @@ def bootstrap(scored: Sequence[Scored], resamples: int = 1000, seed: int = 0) ->
     Equal scores are ordered with false positives first. A class without ground truth in a resample
     has no AP there. All of ``scored`` share their ``KeyframeNumbers``.
     """
-    videos = [one.numbers.videos_of(one.keys) for one in scored]
-    known = np.unique(np.concatenate(videos))
-    rng = np.random.default_rng(seed)
-    weight = rng.multinomial(len(known), np.full(len(known), 1 / len(known)), resamples).T
-    weight = weight.astype(np.float32)
-    return [
-        _resample(one, np.searchsorted(known, video), weight)
-        for one, video in zip(scored, videos, strict=True)
-    ]
+    videos = np.unique(np.concatenate([one.videos for one in scored]))
+    weight = np.zeros((0, resamples), dtype=np.float32)
+    if len(videos):
+        rng = np.random.default_rng(seed)
+        each = np.full(len(videos), 1 / len(videos))
+        weight = rng.multinomial(len(videos), each, resamples).T.astype(np.float32)
+    return [_resample(one, videos, weight) for one in scored]
 
 
 def interval(values: np.ndarray) -> np.ndarray:
@@ -57,8 +55,9 @@ def interval(values: np.ndarray) -> np.ndarray:
     return np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
 
 
-def _resample(scored: Scored, video: np.ndarray, weight: np.ndarray) -> Bootstrap:
-    """``video`` i64[K] is that of each keyframe; ``weight`` f32[V,R] how often each is drawn."""
+def _resample(scored: Scored, videos: np.ndarray, weight: np.ndarray) -> Bootstrap:
+    """``videos`` i64[V], ascending, are drawn as often as ``weight`` f32[V,R] says."""
+    video = np.searchsorted(videos, scored.video_of_keyframe)
     of_found = video[scored.found.keyframe]
     num_truth = _truth_of_videos(scored.denominator, video, scored.num_classes, len(weight))
     ap = np.full((weight.shape[1], scored.num_classes), np.nan)

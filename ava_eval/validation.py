@@ -26,6 +26,7 @@ from ava_eval.words import Words
 _EXAMPLES = 20  # rows of a kind whose content is kept
 # What each rule expects, and what to do about rows that break it.
 RULES = {
+    "rows": ("at least one row", "write the detections; is this the right file?"),
     "columns": (
         "8 columns (video_id,timestamp,x1,y1,x2,y2,action_id,score)",
         "write one row for each box and action, with its score",
@@ -203,6 +204,8 @@ class _Check:
             counts["listed_keyframes"] = len(distinct(listed))
             counts["covered_keyframes"] = len(np.intersect1d(listed, keys))
         counts["tied_rows"] = _num_tied(boxes)
+        if not self._num_rows:
+            self._broken["rows"].append(np.zeros(0, dtype=np.int64))
         violations = [
             Violation(kind, distinct(np.concatenate(found)), self._examples[kind])
             for kind, found in self._broken.items()
@@ -260,6 +263,6 @@ def _num_tied(boxes: LabelledBoxes) -> int:
 def ranges(numbers: Sequence[int] | np.ndarray) -> list[list[int]]:
     """Ascending numbers as pairs [first, last] of the runs without a gap."""
     lines = np.asarray(numbers)
-    starts = np.flatnonzero(np.diff(lines, prepend=-1) != 1)
+    starts = np.flatnonzero(np.diff(lines, prepend=-2) != 1)
     ends = np.append(starts[1:], len(lines)) - 1
     return np.stack([lines[starts], lines[ends]], axis=1).tolist() if len(lines) else []

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 import numpy as np
 
 from ava_eval.commands.output import write_json
-from ava_eval.commands.score import load, warn
+from ava_eval.commands.score import load, require_resamples, warn, warn_of_few_videos
 from ava_eval.comparison import Comparison
 from ava_eval.comparison import compare as compare_scored
 from ava_eval.errors import InputError
+from ava_eval.notices import notices
 from ava_eval.summary import number
 
 
@@ -22,17 +22,15 @@ def compare(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"-d: expected two files of detections, got {found}; give -d A.csv -d B.csv"
         )
-    if arguments.resamples < 1:
-        raise InputError(f"--resamples: expected a number from 1 on, got {arguments.resamples}")
+    require_resamples(arguments.resamples)
     inputs, protocol = load(arguments)
     a, b = (inputs.score(protocol, file=file) for file in range(2))
     comparison = compare_scored(a, b, inputs.classes, arguments.resamples, arguments.seed)
     if arguments.json is not None:
         write_json(arguments.json, comparison.to_json() | {"inputs": inputs.files})
-    for file, result in enumerate((comparison.a, comparison.b)):
-        warn(result, inputs, protocol, file)
-    if comparison.num_videos == 1:
-        print("warning: all keyframes are of one video: the intervals say nothing", file=sys.stderr)
+    results = (comparison.a, comparison.b)
+    warn(line for i, one in enumerate(results) for line in notices(one, inputs, protocol, i))
+    warn_of_few_videos(comparison.num_videos)
     print(_text(comparison, arguments.detections))
     return 0
 

@@ -10,6 +10,7 @@ from ava_eval.commands.output import write_json
 from ava_eval.commands.score import load, warn
 from ava_eval.diagnosis import CAUSES, Diagnosis
 from ava_eval.diagnosis import diagnose as explain
+from ava_eval.notices import notices
 from ava_eval.summary import number
 
 _TOLD = {
@@ -29,7 +30,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
     diagnosis = explain(inputs.score(protocol), inputs.classes)
     if arguments.json is not None:
         write_json(arguments.json, diagnosis.to_json() | {"inputs": inputs.files})
-    warn(diagnosis.result, inputs, protocol)
+    warn(notices(diagnosis.result, inputs, protocol))
     print("\n\n".join(_parts(diagnosis)))
     return 0
 

@@ -44,6 +44,9 @@ def validate(arguments: argparse.Namespace) -> int:
 
 def _lines(path: str, violation: Violation) -> list[str]:
     """The violations of one rule: some with what stands there, all others by line."""
+    expected, remedy = RULES[violation.kind]
+    if not len(violation.lines):
+        return [f"{path}: expected {expected}; {remedy}"]
     shown = []
     for line, column, expected, got in violation.examples:
         where = f"{path}:{line}: " + ("" if column is None else f"column {column}: ")
@@ -56,13 +59,13 @@ def _lines(path: str, violation: Violation) -> list[str]:
         runs = ranges(others)
         some = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:_RANGES])
         text += f", those not shown on lines {some}" + (", ..." if len(runs) > _RANGES else "")
-    return [*shown, f"{text}; {RULES[violation.kind][1]}"]
+    return [*shown, f"{text}; {remedy}"]
 
 
 def _summary(arguments: argparse.Namespace, result: Validation) -> str:
     counts = result.counts
     rows = f"{count(counts['rows'], 'row')} on {count(counts['keyframes'], 'keyframe')}"
-    broken = ", ".join(f"{v.kind} {len(v.lines)}" for v in result.violations)
+    broken = ", ".join(f"{v.kind} {len(v.lines)}" for v in result.violations if len(v.lines))
     lines = [f"{arguments.detections}: {'valid' if result.valid else 'not valid'}, {rows}"]
     if broken:
         lines.append(f"rows that break a rule: {broken}")

@@ -145,3 +145,112 @@ def test_module_runs(files) -> None:
     done = subprocess.run([*command, *SCORE], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "mAP" in done.stdout
+
+
+@pytest.mark.parametrize("ties", ["fp-first", "official"])
+@pytest.mark.parametrize("protocol", ["2020", "2019", "2018", "pyslowfast", "mmaction2"])
+def test_every_protocol_names_itself_and_what_it_did(files, capsys, protocol, ties) -> None:
+    arguments = [*SCORE, "--protocol", protocol, "--ties", ties, "--json", "out.json"]
+    assert main(arguments) == 0
+    answer = json.loads((files / "out.json").read_text())
+    assert (answer["protocol"], answer["ties"]) == (protocol, ties)
+    for name in ("ignored_keyframes", "dropped_by_capacity", "invalid_boxes"):
+        assert name in answer["counts"]
+    output, errors = capsys.readouterr()
+    assert f"protocol {protocol} (" in output
+    assert "keyframes ignored" in output
+    refused = "1 rows have two columns: the original code"
+    assert (refused in errors) == (protocol != "2020")
+
+
+def test_counts_of_protocols(files) -> None:
+    counted = {}
+    for protocol in ("2020", "2019", "mmaction2"):
+        assert main([*SCORE, "--protocol", protocol, "--json", "out.json"]) == 0
+        answer = json.loads((files / "out.json").read_text())
+        names = ("keyframes", "ignored_keyframes", "invalid_boxes")
+        counted[protocol] = [answer["counts"][name] for name in names]
+    # v,904 has no box of a listed action; w,1 is not in the ground truth.
+    assert counted == {"2020": [3, 1, 1], "2019": [4, 0, 1], "mmaction2": [2, 2, 0]}
+
+
+NOTICES = {
+    # protocol: (detection that it speaks of, words of the warning)
+    "2018": ("v,902,0.1,0.1,0.5,0.5,1,-11", "1 scores in det.csv are -10 or below"),
+    "pyslowfast": ("v,902,0.1,0.1,0.5,0.5,1", "1 detections have no score: the original code"),
+    "mmaction2": ("v,902,0.5,0.1,0.1,0.5,1,1", "1 boxes have inverted corners: the original code"),
+    "2019": ("v,902.5,0.1,0.1,0.5,0.5,1,1", "1 rows have a time that is no whole second"),
+}
+
+
+@pytest.mark.parametrize("protocol", NOTICES)
+def test_what_the_original_would_not_take_is_said(files, capsys, protocol) -> None:
+    row, words = NOTICES[protocol]
+    (files / "det.csv").write_text("v,902,0.1,0.1,0.5,0.5,1,0.9\n" + row + "\n")
+    assert main([*SCORE, "--protocol", protocol]) == 0
+    assert words in capsys.readouterr().err
+
+
+def test_a_file_without_rows_is_told(files, capsys) -> None:
+    (files / "det.csv").write_text("")
+    assert main(SCORE) == 0
+    assert "warning: det.csv has no rows" in capsys.readouterr().err
+
+
+def test_intervals(files, capsys) -> None:
+    truth = "".join(f"v{i},0902,0.1,0.1,0.5,0.5,1,0\n" for i in range(9))
+    found = "".join(f"v{i},902,0.1,0.1,0.5,{0.2 + i % 3 / 5},1,0.{i}\n" for i in range(9))
+    (files / "gt.csv").write_text(truth)
+    (files / "det.csv").write_text(found)
+    assert main([*SCORE, "--resamples", "50", "--json", "out.json"]) == 0
+    answer = json.loads((files / "out.json").read_text())
+    low, high = answer["mAP_interval"]
+    assert low < answer["mAP"] < high
+    assert answer["classes"][0]["ap_interval"] == pytest.approx([low, high])
+    assert answer["classes"][1]["ap_interval"] == [None, None]
+    assert "95% of 50 resamples" in capsys.readouterr().out
+    assert main([*SCORE, "--resamples", "0"]) == 2
+    assert "--resamples: expected a number from 1 on" in capsys.readouterr().err
+
+
+def test_compare(files, capsys) -> None:
+    (files / "worse.csv").write_text(FOUND.replace("v,902,0.1,0.1,0.5,0.5", "v,902,0,0,0.1,0.1"))
+    both = ["-g", "gt.csv", "-l", "labels.pbtxt", "-d", "det.csv", "-d", "worse.csv"]
+    assert main(["compare", *both, "--resamples", "20", "--json", "out.json"]) == 0
+    answer = json.loads((files / "out.json").read_text())
+    assert answer["mAP"] == [0.25, 0.0]
+    assert answer["delta"] == -0.25
+    assert answer["classes"][0]["delta"] == -0.25
+    assert answer["classes"][1]["delta"] is None
+    assert [entry["path"] for entry in answer["inputs"]][1:3] == ["det.csv", "worse.csv"]
+    output, errors = capsys.readouterr()
+    assert "B - A  -0.2500" in output
+    assert "fewer than two videos" in errors
+    assert errors.count("in the ground truth") <= 2
+    assert main(["compare", *both[:-2]]) == 2
+    assert "-d: expected two files of detections, got 1" in capsys.readouterr().err
+
+
+def test_diagnose(files, capsys) -> None:
+    assert main(["diagnose", *SCORE[1:], "--json", "out.json"]) == 0
+    answer = json.loads((files / "out.json").read_text())
+    share = sum(cause["share"] for cause in answer["causes"])
+    assert share == pytest.approx(1 - answer["mAP"])
+    assert answer["inputs"][0]["path"] == "gt.csv"
+    output = capsys.readouterr().out
+    assert "lost to" in output
+    assert "ceiling" in output
+
+
+def test_a_reader_that_leaves_early(files) -> None:
+    command = f"{sys.executable} -m ava_eval {' '.join(SCORE)} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert "error" not in done.stderr
+
+
+def test_scoring_loads_no_pandas(files) -> None:
+    code = (
+        f"import sys; from ava_eval.cli import main; main({SCORE}); print('pandas' in sys.modules)"
+    )
+    assert run_python(code).splitlines()[-1] == "False"
