@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
+from pyarrow import csv as arrow_csv
 
 from ava_eval.atomic import atomic_path
 from ava_eval.csv_rows import CsvRows, read_rows
@@ -151,4 +154,18 @@ def _write(table: pd.DataFrame, path: AnyPath, float_format: str | None = None) 
     table = table.astype(dict.fromkeys(floats, np.float64))
     table["timestamp"] = format_times(table["timestamp"].to_numpy())
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, header=False, index=False, float_format=float_format)
+        if float_format is not None:
+            table.to_csv(temporary, header=False, index=False, float_format=float_format)
+            return
+        # As many digits as a number needs, six times as fast as pandas.
+        rows = pyarrow.Table.from_pandas(table, preserve_index=False)
+        try:
+            _write_rows(rows, temporary, "none")
+        except pyarrow.ArrowInvalid:  # a comma or a quote in an id
+            _write_rows(rows, temporary, "needed")
+
+
+def _write_rows(rows: pyarrow.Table, path: Path, quoting: str) -> None:
+    options = arrow_csv.WriteOptions(include_header=False, quoting_style=quoting)
+    with path.open("wb") as file:
+        arrow_csv.write_csv(rows, file, options)

@@ -21,6 +21,7 @@ from ava_eval.tables import (
     require_label_map,
     require_scores,
     require_times,
+    require_video_ids,
 )
 
 
@@ -34,17 +35,20 @@ def write_submission(
     """Write ``Detections`` as a challenge file and say what was left out.
 
     Rows of other actions than the label map's, of keyframes outside ``keyframes`` (when given) and
-    of ``excluded`` ones are left out, then all but the best 50 of each keyframe, chosen as the
-    official script chooses: scoring the file gives the mAP of the whole table. Numbers are written
-    in full. Rows keep their order.
+    of ``excluded`` ones are left out, then repetitions of a box and action (the best score stays)
+    and all but the best 50 of each keyframe, chosen as the official script chooses: but for the
+    repetitions, scoring the file gives the mAP of the whole table. Numbers are written in full, so
+    that different scores stay different. Rows keep their order.
 
-    Returns ``rows`` and ``keyframes`` written, ``unlisted``, ``unknown_keyframe``, ``excluded`` and
-    ``dropped_by_capacity`` rows. Raises ``InputError``, and writes nothing, for a box outside
-    [0, 1] or without area, a score or time that is not finite, or when no row is left.
+    Returns ``rows`` and ``keyframes`` written and the rows left out: ``unlisted``,
+    ``unknown_keyframe``, ``excluded``, ``repeated`` and ``dropped_by_capacity``. Raises
+    ``InputError``, and writes nothing, for a video id that is empty or has blanks around it, a box
+    outside [0, 1] or without area, a score or time that is not finite, or when no row is left.
     """
     require_columns(detections, DETECTION_COLUMNS, "detections")
     require_label_map(label_map)
     origin = Origin("detections")
+    require_video_ids(detections, origin)
     require_times(detections, origin)
     require_boxes(detections, origin)
     require_scores(detections, origin, finite=True)
@@ -60,10 +64,15 @@ def write_submission(
     wanted = np.isin(codes, known) if keyframes is not None else np.ones(len(codes), dtype=bool)
     allowed = ~np.isin(codes, dropped)
     rows = np.flatnonzero(listed & wanted & allowed)
-    score = detections["score"].to_numpy(np.float64)
-    box = detections[BOX].to_numpy(np.float64)
-    boxes = LabelledBoxes(codes, box, np.arange(len(codes)), action, score)
-    kept = rows[within_capacity(boxes.where(rows))]
+    boxes = LabelledBoxes(
+        codes,
+        detections[BOX].to_numpy(np.float64),
+        np.arange(len(codes)),
+        action,
+        detections["score"].to_numpy(np.float64),
+    )
+    once = rows[_first_of_equals(boxes.where(rows))]
+    kept = once[within_capacity(boxes.where(once))]
     if not len(kept):
         raise InputError(f"{path}: no detection is left to write; see the label map and keyframes")
     write_detections(detections.iloc[kept], path)
@@ -73,5 +82,15 @@ def write_submission(
         "unlisted": int((~listed).sum()),
         "unknown_keyframe": int((listed & ~wanted).sum()),
         "excluded": int((listed & wanted & ~allowed).sum()),
-        "dropped_by_capacity": len(rows) - len(kept),
+        "repeated": len(rows) - len(once),
+        "dropped_by_capacity": len(once) - len(kept),
     }
+
+
+def _first_of_equals(boxes: LabelledBoxes) -> np.ndarray:
+    """Rows, ascending, without those that repeat the box and action of one with a better score."""
+    box = boxes.with_distinct_boxes().box
+    order = np.lexsort((-boxes.score, boxes.action, box))
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = np.diff(box[order]).astype(bool) | np.diff(boxes.action[order]).astype(bool)
+    return np.sort(order[new])

@@ -42,6 +42,14 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], name: str) -> N
         raise InputError(f"{name}: expected the columns {' '.join(columns)}; missing: {missing}")
 
 
+def require_video_ids(table: pd.DataFrame, origin: Origin) -> None:
+    """Strict: every video has an id, without blanks around it."""
+    names = table["video_id"].astype(str)
+    good = (names != "") & (names == names.str.strip())
+    expected = "the id of a video, without blanks around it"
+    origin.require(good.to_numpy(bool), table, "video_id", expected)
+
+
 def require_times(table: pd.DataFrame, origin: Origin) -> None:
     """Strict: every time is a finite number of seconds."""
     good = np.isfinite(table["timestamp"].to_numpy(np.float64))
