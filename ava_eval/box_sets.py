@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ava_eval.box_scores import BoxScores
-from ava_eval.csv_blocks import Block, map_blocks, read_blocks
+from ava_eval.csv_blocks import map_blocks, read_blocks
+from ava_eval.csv_parsing import Block
 from ava_eval.errors import InputError
 from ava_eval.input_files import Digest
 from ava_eval.keyframes import KeyframeNumbers, keyframe_words
@@ -182,7 +183,7 @@ def read_box_set(
     check: Check,
     digest: Digest | None = None,
 ) -> BoxSet:
-    """The boxes of a CSV; see ``csv_blocks`` for what it may look like."""
+    """The boxes of a CSV; see ``csv_parsing`` for what it may look like."""
     builder = BoxSetBuilder(numbers, ids)
     for block, part in map_blocks(path, builder.part, digest=digest):
         check(block, Origin(path, block.lines))

@@ -1,4 +1,4 @@
-"""All rows of a CSV in AVA's family as one table; see ``csv_blocks`` for what it may look like."""
+"""All rows of a CSV in AVA's family as one table; see ``csv_parsing`` for what it may look like."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from os import PathLike
 import numpy as np
 import pandas as pd
 
-from ava_eval.csv_blocks import NAMES, Block, read_blocks
+from ava_eval.csv_blocks import read_blocks
+from ava_eval.csv_parsing import NAMES, Block
 from ava_eval.errors import InputError
 from ava_eval.keyframes import canonical_times
 from ava_eval.origin import Origin

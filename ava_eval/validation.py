@@ -17,7 +17,8 @@ import numpy as np
 
 from ava_eval.box_sets import BoxSetBuilder
 from ava_eval.capacity import CAPACITY, within_capacity
-from ava_eval.csv_blocks import NAMES, Block, Problem, read_blocks
+from ava_eval.csv_blocks import read_blocks
+from ava_eval.csv_parsing import NAMES, Block, Problem
 from ava_eval.input_files import Digest
 from ava_eval.keyframes import KeyframeNumbers, dense_numbers, format_times
 from ava_eval.labelled_boxes import LabelledBoxes, distinct, run_starts, stable_order

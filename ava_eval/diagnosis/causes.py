@@ -134,7 +134,6 @@ def losses(scored: Scored, causes: Causes, defined: np.ndarray) -> Losses:
     missed[:, MISSED] += scored.num_truth - np.bincount(scored.truth.action, minlength=num_classes)
     share, alone = (np.full((num_classes, num_causes), np.nan) for _ in range(2))
     subsets = np.array(list(itertools.product([False, True], repeat=num_causes)))
-    gain = _mean_gain(subsets)
     moved = np.zeros(len(scored.found), dtype=bool)
     moved[causes.moved] = True
     for place in np.flatnonzero(defined):
@@ -147,8 +146,7 @@ def losses(scored: Scored, causes: Causes, defined: np.ndarray) -> Losses:
             missed[place],
             subsets,
         )
-        share[place] = gain @ ap
-        alone[place] = [ap[1 << (num_causes - 1 - cause)] - ap[0] for cause in range(num_causes)]
+        share[place], alone[place] = _gains(subsets, ap)
     return Losses(share, alone, false_positives, missed)
 
 
@@ -186,15 +184,19 @@ def _mended(
     return np.array(answer)
 
 
-def _mean_gain(subsets: np.ndarray) -> np.ndarray:
-    """f64[6,S]: times the APs of the subsets it gives the Shapley value of each cause."""
+def _gains(subsets: np.ndarray, ap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What each cause gains, f64[6], from the APs f64[S] of all subsets bool[S,6]: the mean over
+    all orders of mending (the Shapley value), and alone."""
     size = subsets.shape[1]
-    weight = np.zeros((size, len(subsets)))
-    for place, subset in enumerate(subsets):
-        number = int(subset.sum())
-        for cause in range(size):
-            others = number - int(subset[cause])
+    place = {tuple(subset): row for row, subset in enumerate(subsets.tolist())}
+    share, alone = np.zeros(size), np.zeros(size)
+    for cause in range(size):
+        for row in np.flatnonzero(~subsets[:, cause]):
+            others = int(subsets[row].sum())
             orders = math.factorial(others) * math.factorial(size - 1 - others)
-            sign = 1 if subset[cause] else -1
-            weight[cause, place] = sign * orders / math.factorial(size)
-    return weight
+            mended = subsets[row].copy()
+            mended[cause] = True
+            gain = ap[place[tuple(mended.tolist())]] - ap[row]
+            share[cause] += gain * orders / math.factorial(size)
+            alone[cause] = gain if others == 0 else alone[cause]
+    return share, alone

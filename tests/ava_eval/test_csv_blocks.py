@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ava_eval import csv_blocks
-from ava_eval.csv_blocks import Block, Problem, read_blocks
+from ava_eval import csv_blocks, csv_parsing
+from ava_eval.csv_blocks import read_blocks
+from ava_eval.csv_parsing import Block, Problem
 from ava_eval.errors import InputError
 
 ROW = b"v,0902,0.1,0.2,0.3,0.4,5,0.5\n"
@@ -50,17 +51,17 @@ row = st.tuples(
 @given(st.lists(row, min_size=1, max_size=6))
 def test_fast_parser_reads_what_the_plain_one_reads(rows: list[str]) -> None:
     piece = ("\n".join(rows) + "\n").encode()
-    fast = csv_blocks._parse_fast(piece, labels=True)
-    (plain,) = csv_blocks._parse_slowly([piece], labels=True)
+    fast = csv_parsing.parse_fast(piece, labels=True)
+    (plain,) = csv_parsing.parse_slowly([piece], labels=True)
     assert not plain.problems
     if fast is not None:
         assert [repr(row) for row in rows_of(fast)] == [repr(row) for row in rows_of(plain.block)]
 
 
 def test_the_fast_parser_is_used() -> None:
-    assert csv_blocks._parse_fast(ROW * 3, labels=True) is not None
-    assert csv_blocks._parse_fast(ROW + b"\n", labels=True) is None
-    assert csv_blocks._parse_fast(ROW.replace(b"0.5", b"nan"), labels=True) is None
+    assert csv_parsing.parse_fast(ROW * 3, labels=True) is not None
+    assert csv_parsing.parse_fast(ROW + b"\n", labels=True) is None
+    assert csv_parsing.parse_fast(ROW.replace(b"0.5", b"nan"), labels=True) is None
 
 
 MIXED = (
@@ -80,7 +81,7 @@ MIXED = (
 def test_block_ends_change_nothing(tmp_path: Path, text: bytes, block_bytes: int) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(text)
-    (plain,) = csv_blocks._parse_slowly([text], labels=True)
+    (plain,) = csv_parsing.parse_slowly([text], labels=True)
     expected = [(*row[:-1], row[-1] + 1) for row in rows_of(plain.block)]
     assert repr(read(path, block_bytes)) == repr(expected)
 
@@ -114,7 +115,7 @@ def test_problems_are_told_one_by_one(tmp_path: Path, block_bytes: int) -> None:
 
 
 def test_many_rows_behind_a_quote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_blocks, "_BLOCK_ROWS", 3)
+    monkeypatch.setattr(csv_parsing, "_BLOCK_ROWS", 3)
     path = tmp_path / "x.csv"
     path.write_bytes(b'"v",1\n' + ROW * 10)
     assert [row[-1] for row in read(path)] == list(range(1, 12))
