@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -42,12 +43,12 @@ def within_capacity(boxes: LabelledBoxes, capacity: int = CAPACITY) -> np.ndarra
     """
     frame = boxes.keyframe_of_row
     undefined = np.isnan(boxes.corners).any(axis=1)
-    size = np.bincount(frame)
-    if np.count_nonzero(frame[1:] != frame[:-1]) >= np.count_nonzero(size):
+    starts = _starts_if_together(frame, int(boxes.keyframe.max(initial=-1)) + 1)
+    if starts is None:
+        frames = _Frames(np.bincount(frame), frame)
         grouped = boxes.score[stable_order(frame)]
-        return _within_capacity(boxes, frame, grouped, size, capacity, undefined)
-    # Keyframe by keyframe already: a few at a time stay in the processor's cache.
-    starts = run_starts(frame)
+        return _within_capacity(boxes, frames, grouped, capacity, undefined)
+    # A few keyframes at a time stay in the processor's cache.
     size = np.diff(starts, append=len(boxes))
     cuts = np.searchsorted(starts, np.arange(_CHUNK, len(boxes), _CHUNK))
     edges = [0, *np.unique(cuts).tolist(), len(starts)]
@@ -55,54 +56,84 @@ def within_capacity(boxes: LabelledBoxes, capacity: int = CAPACITY) -> np.ndarra
     keep = [np.ones(0, dtype=bool)]
     for i, j in pairwise(edges):
         some = boxes.where(slice(rows[i], rows[j]))
-        number = np.repeat(np.arange(j - i), size[i:j])
-        keep.append(_within_capacity(some, number, some.score, size[i:j], capacity, undefined))
+        keep.append(_within_capacity(some, _Frames(size[i:j]), some.score, capacity, undefined))
     return np.concatenate(keep)
+
+
+def _starts_if_together(frame: np.ndarray, num_frames: int) -> np.ndarray | None:
+    """Where each keyframe begins if the rows of each lie together, else None."""
+    if np.count_nonzero(frame[1:] != frame[:-1]) >= num_frames:
+        return None
+    starts = run_starts(frame)
+    return starts if np.bincount(frame[starts]).max(initial=0) <= 1 else None
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """The keyframes of some rows: ``size`` i64[F] rows of each, and the number of each row's,
+    ``of_row`` i[N], or None where the rows lie keyframe by keyframe."""
+
+    size: np.ndarray
+    of_row: np.ndarray | None = None
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each begins, i64[F], if they lie keyframe by keyframe."""
+        return np.cumsum(self.size) - self.size
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """For each row the value of its keyframe."""
+        return np.repeat(values, self.size) if self.of_row is None else values[self.of_row]
+
+    def count(self, mask: np.ndarray) -> np.ndarray:
+        """The marked rows of each keyframe, i64[F]."""
+        if self.of_row is None:
+            return np.add.reduceat(mask, self.starts, dtype=np.int64)
+        return np.bincount(self.of_row[mask], minlength=len(self.size))
 
 
 def _within_capacity(
     boxes: LabelledBoxes,
-    frame: np.ndarray,
+    frames: _Frames,
     grouped: np.ndarray,
-    size: np.ndarray,
     capacity: int,
     undefined: np.ndarray,
 ) -> np.ndarray:
-    """The same where ``frame`` i[N] numbers the keyframes of the rows and has ``size`` i64[F] rows
-    of each, whose scores lie keyframe by keyframe in ``grouped`` f[N].
+    """The same where ``grouped`` f[N] has the scores keyframe by keyframe.
 
     ``undefined`` bool[B] marks boxes with NaN: tuples with it have no order, so that only the heap
     itself knows what it leaves.
     """
-    threshold = _thresholds(grouped, size, capacity)[frame]
+    threshold = frames.spread(_thresholds(grouped, frames, capacity))
     keep = boxes.score > threshold
     equal = boxes.score == threshold
-    room = capacity - np.bincount(frame[keep], minlength=len(size))
-    contested = np.bincount(frame[equal], minlength=len(size)) > room
+    room = capacity - frames.count(keep)
+    contested = frames.count(equal) > room
     keep |= equal
     if not contested.any():
         return keep
+    number = frames.spread(np.arange(len(frames.size)))
     if undefined.any():
-        odd = np.unique(frame[boxes.on_boxes(undefined)])
-        for number in odd[contested[odd]]:
-            mine = np.flatnonzero(frame == number)
+        odd = np.unique(number[boxes.on_boxes(undefined)])
+        for frame in odd[contested[odd]]:
+            mine = np.flatnonzero(number == frame)
             keep[mine] = False
             keep[heap_order(boxes, mine, capacity)] = True
         contested[odd] = False
-    rows = np.flatnonzero(keep & contested[frame])
-    rows = rows[stable_order(frame[rows])]
-    keep[rows] = _survivors(boxes.where(rows), frame[rows], equal[rows], room, capacity)
+    rows = np.flatnonzero(keep & contested[number])
+    rows = rows[stable_order(number[rows])]
+    keep[rows] = _survivors(boxes.where(rows), number[rows], equal[rows], room, capacity)
     return keep
 
 
-def _thresholds(grouped: np.ndarray, size: np.ndarray, capacity: int) -> np.ndarray:
+def _thresholds(grouped: np.ndarray, frames: _Frames, capacity: int) -> np.ndarray:
     """The capacity-th largest score of each keyframe, -inf where there are fewer -> f[F]."""
-    starts = np.cumsum(size) - size
+    size, starts = frames.size, frames.starts
     threshold = np.full(len(size), -np.inf, dtype=grouped.dtype)
     for number in np.unique(size[size > capacity]).tolist():
-        frames = np.flatnonzero(size == number)
+        full = np.flatnonzero(size == number)
         place = number - capacity
-        for some in np.array_split(frames, len(frames) * number // _CHUNK + 1):
+        for some in np.array_split(full, len(full) * number // _CHUNK + 1):
             scores = grouped[starts[some][:, None] + np.arange(number)]
             threshold[some] = np.partition(scores, place, axis=1)[:, place]
     return threshold

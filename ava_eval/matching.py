@@ -142,9 +142,9 @@ def _pairs(
     rows, group = rows[order], group[order]
     start = run_starts(group)
     group, size = group[start], np.diff(start, append=len(group))
-    wanted = found.cell_of_row(actions)
-    candidate = np.flatnonzero(among(wanted, group))
-    place = np.searchsorted(group, wanted[candidate])
+    place = places(found.cell_of_row(actions), group)
+    candidate = np.flatnonzero(place >= 0)
+    place = place[candidate]
     ends = np.cumsum(size[place])
     cuts = np.searchsorted(ends, np.arange(_CHUNK, ends[-1] if len(ends) else 0, _CHUNK))
     for some in np.split(np.arange(len(candidate)), np.unique(cuts)):
@@ -160,13 +160,18 @@ def _pairs(
         )
 
 
-def among(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """``np.isin(numbers, wanted)`` for integers from 0 on, by a table where one fits."""
+def places(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where each of ``numbers``, integers from 0 on, stands in ``wanted``, -1 if it does not."""
     size = int(max(numbers.max(initial=0), wanted.max(initial=0))) + 1
     if size > _LARGEST_TABLE:
-        return np.isin(numbers, wanted)
-    table = np.zeros(size, dtype=bool)
-    table[wanted] = True
+        if not len(wanted):
+            return np.full(len(numbers), -1)
+        order = np.argsort(wanted, kind="stable")
+        at = np.searchsorted(wanted, numbers, sorter=order)
+        place = np.append(order, -1)[at]
+        return np.where(wanted[place] == numbers, place, -1)
+    table = np.full(size, -1, dtype=np.int32)
+    table[wanted] = np.arange(len(wanted))
     return table[numbers]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ava_eval.capacity import heap_order
 from ava_eval.labelled_boxes import LabelledBoxes, run_starts, stable_order
-from ava_eval.matching import Hits, among
+from ava_eval.matching import Hits, places
 from ava_eval.protocol import Order, Protocol
 
 
@@ -98,7 +98,7 @@ def _order_of_classes(action: np.ndarray, frame: np.ndarray, ids: np.ndarray) ->
 def _where_order_matters(found: LabelledBoxes, hits: Hits) -> np.ndarray:
     """Rows in a group of equal keyframe, class and score that holds hits and misses."""
     group = found.cell_of_row(int(found.action.max(initial=0)) + 1)
-    rows = np.flatnonzero(among(group, group[hits.found]))
+    rows = np.flatnonzero(places(group, group[hits.found]) >= 0)
     correct = np.zeros(len(found), dtype=bool)
     correct[hits.found] = True
     rows = rows[np.lexsort((found.score[rows], group[rows]))]
@@ -113,6 +113,6 @@ def _where_order_matters(found: LabelledBoxes, hits: Hits) -> np.ndarray:
 
 def _groups(numbers: np.ndarray, wanted: np.ndarray) -> Iterator[np.ndarray]:
     """The rows, ascending, of each of the ``wanted`` numbers."""
-    rows = np.flatnonzero(among(numbers, wanted))
+    rows = np.flatnonzero(places(numbers, wanted) >= 0)
     rows = rows[stable_order(numbers[rows])]
     yield from np.split(rows, run_starts(numbers[rows])[1:]) if len(rows) else ()

@@ -62,8 +62,10 @@ class Scored:
     @cached_property
     def rows_of_class(self) -> list[np.ndarray]:
         """The rows of ``found`` of each class, i64, ascending or in ``order``."""
-        rows = np.arange(len(self.found)) if self.order is None else self.order.rows
-        rows = rows[stable_order(self.found.action[rows])]
+        if self.order is None:
+            rows = stable_order(self.found.action)
+        else:
+            rows = self.order.rows[stable_order(self.found.action[self.order.rows])]
         size = np.bincount(self.found.action, minlength=self.num_classes)
         return np.split(rows, np.cumsum(size)[:-1])
 
@@ -76,7 +78,9 @@ class Scored:
 
     @cached_property
     def scores(self) -> np.ndarray:
-        """The scores of ``found`` in the precision in which they are compared."""
+        """The scores of ``found``, f[N], rounded as the protocol rounds them."""
+        if self.found.score.dtype == np.float32 and self.order is None:
+            return self.found.score  # in float64 they would compare alike
         return self.found.score.astype(self.protocol.precision, copy=False)
 
 
