@@ -28,8 +28,8 @@ def open_input(path: str | PathLike[str], digest: Digest | None = None) -> Itera
     fed the bytes of the file as they are read, so that pipes have one too.
     """
     try:
-        with Path(path).open("rb", buffering=0) as raw:
-            file: Any = raw if digest is None else _Watched(raw, digest)
+        with Path(path).open("rb") as raw:
+            file: Any = raw if digest is None else io.BufferedReader(_Watched(raw, digest))
             if str(path).endswith(".gz"):
                 with gzip.GzipFile(fileobj=file) as unpacked:
                     yield unpacked
