@@ -23,6 +23,8 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         raise InputError(f"{target}: the folder cannot be made: {error.strerror}") from error
     if target.is_dir():
         raise InputError(f"{target}: expected the name of a file, got a folder")
+    if target.exists() and not target.is_file():  # a device or a pipe would become a file
+        raise InputError(f"{target}: expected the name of a file, got a device or pipe")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise InputError(f"{target}: the folder is not writable")
 
@@ -34,11 +36,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     If the body raises, the temporary file is removed and what stood at ``path`` stays untouched.
     The suffix is kept, so that writers which choose a format by it work. Folders are created.
     """
-    target = Path(path)
-    require_writable(target)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
-    )
+    require_writable(path)
+    target = Path(path).resolve()  # what a link points to is replaced, not the link
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
+        )
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     os.close(handle)
     temporary = Path(name)
     try:

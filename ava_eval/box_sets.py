@@ -25,6 +25,7 @@ from ava_eval.tables import (
     require_columns,
     require_scores,
     require_upright_boxes,
+    require_whole_actions,
 )
 from ava_eval.words import Words
 
@@ -42,8 +43,9 @@ class BoxSet:
     ``keyframes`` i64 holds the distinct keys of all rows, sorted. ``counts`` tells of the
     ``rows`` read and, among them, of ``two_columns`` (keyframes without a box), ``boxes``,
     ``unscored`` (boxes in seven columns), ``unlisted`` boxes (their action is not in the label
-    map), ``outside`` (a corner outside [0, 1] or NaN), ``infinite`` scores and
-    ``fractional_times``.
+    map), ``outside`` (a corner outside [0, 1]), ``undefined`` (a corner is NaN), ``infinite``
+    scores and those that are no whole numbers (``fractional``), and ``odd_times``, not written as
+    whole numbers.
     """
 
     boxes: LabelledBoxes
@@ -154,13 +156,15 @@ def _count(
         unscored=int((block.width == 7).sum()),
         unlisted=num_boxes - int(listed.sum()),
         infinite=int(np.isinf(block.eighth).sum()),
+        fractional=int((np.rint(block.eighth) != block.eighth).sum()),
     )
+    undefined = np.isnan(boxes.corners).any(axis=1)
     inside = np.all((boxes.corners >= 0) & (boxes.corners <= 1), axis=1)
     if not inside.all():
-        counts["outside"] = int(boxes.on_boxes(~inside)[boxed].sum())
-    whole = np.array([float(f"{time:.6f}").is_integer() for time in block.time.values])
-    if not whole.all():
-        counts["fractional_times"] = int((~whole[block.time.codes]).sum())
+        counts["outside"] = int(boxes.on_boxes(~inside & ~undefined)[boxed].sum())
+        counts["undefined"] = int(boxes.on_boxes(undefined)[boxed].sum())
+    if block.odd_times.any():
+        counts["odd_times"] = int(block.odd_times[block.time.codes].sum())
     return counts
 
 
@@ -234,11 +238,13 @@ def _of_table(
 ) -> BoxSet:
     import pandas as pd
 
+    require_whole_actions(table, Origin(name))
     video, time = keyframe_words(table)
     codes, actions = pd.factorize(table["action_id"].to_numpy(np.int64))
     block = Block(
         video,
         time,
+        ~np.array([value.is_integer() for value in time.values], dtype=bool),
         tuple(table[column].to_numpy(np.float64) for column in BOX),
         Words(actions.tolist(), codes.astype(np.int32)),
         eighth,
@@ -268,12 +274,14 @@ def _of_box_scores(found: BoxScores, numbers: KeyframeNumbers, ids: np.ndarray) 
         np.tile(place[listed].astype(action_kind(ids)), num_boxes),
         np.take(found.scores, listed, axis=1).ravel(),
     )
-    inside = ((corners >= 0) & (corners <= 1)).all(axis=1)
+    undefined = np.isnan(corners).any(axis=1)
+    inside = np.all((corners >= 0) & (corners <= 1), axis=1)
     counts = Counter(
         rows=num_boxes * num_actions,
         boxes=num_boxes * num_actions,
         unlisted=num_boxes * (num_actions - len(listed)),
-        outside=int((~inside).sum()) * num_actions,
+        outside=int((~inside & ~undefined).sum()) * num_actions,
+        undefined=int(undefined.sum()) * num_actions,
         infinite=int(np.isinf(found.scores).sum()),
     )
     return BoxSet(boxes, distinct(keyframe), counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -16,18 +17,26 @@ _PROTOCOLS = ("2020", "2019", "2018", "pyslowfast", "mmaction2")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``ava-eval``; returns the exit code: 0, 1 for a file found invalid, 2 for bad input."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that it cannot show must not stop us
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
         # A command is loaded when it runs, so that ``--help`` answers at once.
         command = import_module(f"ava_eval.commands.{arguments.command}")
         code = getattr(command, arguments.command)(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader of the output has seen enough, as ``head`` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + 2
     except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        message = str(error).replace("\n", "\\n")
+        print(f"error: {message}", file=sys.stderr)
         return 2
 
 
@@ -83,27 +92,21 @@ def _parser() -> argparse.ArgumentParser:
         "compare",
         help="two files: what changed, with intervals, and the classes that moved",
         description="Compare two files of detections, -d A.csv -d B.csv: the difference of mAP "
-        "and of each AP with 95%% intervals from a paired bootstrap over videos.",
+        "and of each AP with 95% intervals from a paired bootstrap over videos.",
     )
-    _add_inputs(compare, "append")
+    _add_inputs(compare, "scored boxes; give it twice, A and B")
     add = compare.add_argument
     add("--resamples", type=int, default=1000, metavar="N", help="draws (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of the draws (default: %(default)s)")
     return parser
 
 
-def _add_inputs(command: argparse.ArgumentParser, action: str = "store") -> None:
+def _add_inputs(command: argparse.ArgumentParser, scored: str = "scored boxes") -> None:
     """The files and the rules, the same for every command that scores."""
     add = command.add_argument
     add("-g", "--groundtruth", metavar="GT.csv", required=True, help="annotated boxes")
-    add(
-        "-d",
-        "--detections",
-        metavar="DET.csv",
-        required=True,
-        action=action,
-        help="scored boxes" + (", twice" if action == "append" else ""),
-    )
+    # (A list everywhere, so that a second file is noticed and not taken instead of the first.)
+    add("-d", "--detections", metavar="DET.csv", required=True, action="append", help=scored)
     add("-l", "--labelmap", metavar="LABELMAP.pbtxt", required=True, help="the classes that count")
     add("-e", "--excluded", metavar="EXCLUDED.csv", help="keyframes to leave out on both sides")
     add(

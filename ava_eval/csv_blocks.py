@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from os import PathLike
-from typing import Any, TypeVar
+from typing import BinaryIO, TypeVar
 
 from ava_eval.csv_parsing import Block, Parsed, Problem, parse, parse_slowly
 from ava_eval.input_files import Digest, open_input
 
 BLOCK_BYTES = 4 << 20
-_BOM = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = "\ufeff"
 T = TypeVar("T")
 
 
@@ -58,8 +58,14 @@ def map_blocks(
     To ``work`` each block seems to begin on line 0.
     """
     with open_input(path, digest) as file:
+        start = file.read(len(BYTE_ORDER_MARK.encode()))
+        if start == BYTE_ORDER_MARK.encode():
+            start = b""
+            if on_problem is not None:
+                expected = "no byte-order mark in front"
+                on_problem(Problem(1, "video_id", expected, BYTE_ORDER_MARK))
         line = 1
-        for parsed, done in _in_order(_cut(file), labels, work):
+        for parsed, done in _in_order(_cut(start, file), labels, work):
             for problem in parsed.problems:
                 problem = problem._replace(line=problem.line + line)
                 if on_problem is None:
@@ -70,15 +76,10 @@ def map_blocks(
             line += parsed.num_lines
 
 
-def _cut(file: Any) -> Iterator[bytes]:
-    """The bytes of a file in pieces that end with a line, the last one perhaps without."""
-    pieces: list[bytes] = []
-    start = True
+def _cut(start: bytes, file: BinaryIO) -> Iterator[bytes]:
+    """``start`` and the rest of a file in pieces that end with a line, the last perhaps without."""
+    pieces = [start]
     while data := file.read(BLOCK_BYTES):
-        if start:
-            while len(data) < len(_BOM) and (more := file.read(len(_BOM))):
-                data += more
-            data, start = data.removeprefix(_BOM), False
         end = data.rfind(b"\n") + 1
         if not end:
             pieces.append(data)

@@ -52,13 +52,16 @@ class Problem(NamedTuple):
 class Block:
     """Consecutive rows of a file.
 
-    ``video`` are str, ``time`` float seconds (not yet rounded), ``action`` int. ``corners`` are x1,
-    y1, x2, y2, four f64[N]. ``eighth`` f64[N] is a score or a person id, 1.0 where there is none.
-    ``width`` i64[N] is the number of columns; behind a width of 2 corners are NaN and actions 0.
+    ``video`` are str, ``time`` float seconds (not yet rounded), ``action`` int. ``odd_times``
+    bool[len(time.values)] marks those whose text is no whole number, which older scripts refuse.
+    ``corners`` are x1, y1, x2, y2, four f64[N]. ``eighth`` f64[N] is a score or a person id, 1.0
+    where there is none. ``width`` i64[N] is the number of columns; behind a width of 2 corners are
+    NaN and actions 0.
     """
 
     video: Words
     time: Words
+    odd_times: np.ndarray
     corners: tuple[np.ndarray, ...]
     action: Words
     eighth: np.ndarray
@@ -82,6 +85,7 @@ class Block:
         return Block(
             self.video.where(keep),
             self.time.where(keep),
+            self.odd_times,
             tuple(corner[keep] for corner in self.corners),
             self.action.where(keep),
             self.eighth[keep],
@@ -127,7 +131,7 @@ def parse_fast(piece: bytes, labels: bool) -> Block | None:
         columns = {name: table[name].chunk(0) for name in names}
         video, time, action = (
             _words(columns.get(name), parse, len(table))
-            for name, parse in (("video_id", str), ("timestamp", parse_time), ("action_id", int))
+            for name, parse in (("video_id", str), ("timestamp", _time_text), ("action_id", int))
         )
     except (ValueError, ArithmeticError):  # a ragged row, an odd number (ArrowInvalid is one too)
         return None
@@ -141,7 +145,7 @@ def parse_fast(piece: bytes, labels: bool) -> Block | None:
         return None  # Arrow takes more for a NaN than Python does
     return Block(
         video,
-        time,
+        *_times(time),
         tuple(measures[:4]),
         action,
         measures[4],
@@ -167,6 +171,19 @@ def _numpy(column: Any, kind: type[np.generic]) -> np.ndarray:
 def parse_time(text: str) -> float:
     """Seconds, as the official ``make_image_key`` reads them; ArithmeticError or ValueError."""
     return float(Decimal(text))
+
+
+def _time_text(text: str) -> str:
+    """The text of a time, as it is, if it has a value."""
+    parse_time(text)
+    return text
+
+
+def _times(texts: Words) -> tuple[Words, np.ndarray]:
+    """Times, and the mark of those that are not written as whole numbers."""
+    values = [parse_time(text) for text in texts.values]
+    odd = [_readable_as("action_id", text, True) is None for text in texts.values]
+    return Words(values, texts.codes), np.array(odd, dtype=bool)
 
 
 _KINDS: dict[str, Callable[[str], Any]] = {
@@ -220,6 +237,10 @@ def _what_is_wrong(row: list[str], labels: bool) -> Iterator[tuple[str | None, s
         expected = "2, 7 or 8 columns (video_id,timestamp[,x1,y1,x2,y2,action_id[,score]])"
         yield None, expected, f"{len(row)} columns" if row else "a blank line"
         return
+    numbers = [_readable_as(name, text, labels) for name, text in zip(NAMES, row, strict=False)][1:]
+    if len(row) > 2 and not any(value is not None for value in numbers):
+        yield None, "numbers behind the video's id (AVA's files have no header line)", ",".join(row)
+        return
     for name, text in zip(NAMES, row, strict=False):
         if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
             yield name, "text in UTF-8", text
@@ -237,9 +258,9 @@ def _readable_as(name: str, text: str, labels: bool) -> Any:
 
 
 def _values(row: list[str], labels: bool) -> tuple:
-    """A sound row as values, in the order of ``NAMES``."""
+    """A sound row as values, in the order of ``NAMES``; the time stays a text."""
     values = [_readable_as(name, text, labels) for name, text in zip(NAMES, row, strict=False)]
-    return (*values, *_MISSING[len(values) :])
+    return (values[0], row[1], *values[2:], *_MISSING[len(values) :])
 
 
 def _block(rows: list[tuple], widths: list[int], lines: list[int]) -> Block:
@@ -248,7 +269,7 @@ def _block(rows: list[tuple], widths: list[int], lines: list[int]) -> Block:
     x1, y1, x2, y2, eighth = (np.array(columns[place], dtype=np.float64) for place in _MEASURES)
     return Block(
         video,
-        time,
+        *_times(time),
         (x1, y1, x2, y2),
         action,
         eighth,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from os import PathLike
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pyarrow import csv as arrow_csv
 
 from ava_eval.atomic import atomic_path
 from ava_eval.csv_rows import CsvRows, read_rows
+from ava_eval.input_files import is_gzip
 from ava_eval.keyframes import distinct_keyframes, format_times
 from ava_eval.label_maps import read_labels
 from ava_eval.origin import Origin
@@ -155,7 +157,14 @@ def _write(table: pd.DataFrame, path: AnyPath, float_format: str | None = None) 
     table["timestamp"] = format_times(table["timestamp"].to_numpy())
     with atomic_path(path) as temporary:
         if float_format is not None:
-            table.to_csv(temporary, header=False, index=False, float_format=float_format)
+            packing = "gzip" if is_gzip(path) else None
+            table.to_csv(
+                temporary,
+                header=False,
+                index=False,
+                float_format=float_format,
+                compression=packing,
+            )
             return
         # As many digits as a number needs, six times as fast as pandas.
         rows = pyarrow.Table.from_pandas(table, preserve_index=False)
@@ -167,5 +176,5 @@ def _write(table: pd.DataFrame, path: AnyPath, float_format: str | None = None) 
 
 def _write_rows(rows: pyarrow.Table, path: Path, quoting: str) -> None:
     options = arrow_csv.WriteOptions(include_header=False, quoting_style=quoting)
-    with path.open("wb") as file:
+    with gzip.open(path, "wb") if is_gzip(path) else path.open("wb") as file:
         arrow_csv.write_csv(rows, file, options)

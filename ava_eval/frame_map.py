@@ -38,7 +38,7 @@ class ClassResult(NamedTuple):
     num_detections: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FrameMap:
     """The result of one evaluation; an AP that is not defined is NaN, here, and null in JSON.
 
@@ -70,6 +70,9 @@ class FrameMap:
     counts: dict[str, int]
     protocol: str
     ties: str = "fp-first"
+
+    def __repr__(self) -> str:
+        return f"FrameMap(mean={self.mean:.6f}, protocol={self.protocol!r}, ties={self.ties!r})"
 
     def rows(self) -> list[ClassResult]:
         """The classes in the order of the label map."""

@@ -27,10 +27,12 @@ def open_input(path: str | PathLike[str], digest: Digest | None = None) -> Itera
     What opening, reading, unpacking and decoding may raise becomes ``InputError``. ``digest`` is
     fed the bytes of the file as they are read, so that pipes have one too.
     """
+    if not str(path):
+        raise InputError("expected the name of a file, got ''")
     try:
         with Path(path).open("rb") as raw:
             file: Any = raw if digest is None else io.BufferedReader(_Watched(raw, digest))
-            if str(path).endswith(".gz"):
+            if is_gzip(path):
                 with gzip.GzipFile(fileobj=file) as unpacked:
                     yield unpacked
             else:
@@ -40,6 +42,11 @@ def open_input(path: str | PathLike[str], digest: Digest | None = None) -> Itera
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read: {reason}") from error
+
+
+def is_gzip(path: str | PathLike[str]) -> bool:
+    """Whether the name says that the file is packed."""
+    return str(path).endswith(".gz")
 
 
 def read_text(path: str | PathLike[str], digest: Digest | None = None) -> str:

@@ -101,7 +101,7 @@ def keyframe_words(table: pd.DataFrame) -> tuple[Words, Words]:
     # Bit patterns rather than values: 0 and -0 differ.
     time, moments = pd.factorize(times.view(np.int64))
     return (
-        Words(list(names), video.astype(np.int32)),
+        Words([str(name) for name in names], video.astype(np.int32)),
         Words(moments.view(np.float64).tolist(), time.astype(np.int32)),
     )
 

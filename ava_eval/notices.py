@@ -5,44 +5,86 @@ from __future__ import annotations
 from ava_eval.frame_map import FrameMap
 from ava_eval.inputs import Inputs
 from ava_eval.protocol import Protocol
+from ava_eval.text import count
 
 
 def notices(result: FrameMap, inputs: Inputs, protocol: Protocol, file: int = 0) -> list[str]:
     """The warnings of one evaluation, a line each; ``file`` says of which detections."""
     truth, labels = inputs.paths("groundtruth")[0], inputs.paths("labelmap")[0]
     found = inputs.paths("detections")[file]
-    unknown = (
-        f"have no box of a listed action in {truth}: their detections were ignored, as mmaction2 "
-        "does; the other protocols count them"
-        if protocol.needs_listed_truth
-        else f"are not in {truth}: their detections were ignored; if nobody acts there, add rows "
-        "of 'video_id,timestamp' to the ground truth"
+    of_result, of_truth, of_found = (
+        result.counts,
+        inputs.truth.counts,
+        inputs.found[file].counts,
     )
-    lines = {
-        "ignored_keyframes": f"keyframes of {found} {unknown}",
-        "detections_unlisted": f"detections in {found} are of actions that {labels} does not list: "
-        "they were skipped",
-        "groundtruth_unlisted": f"boxes in {truth} are of actions that {labels} does not list: "
-        "they were skipped",
-        "dropped_by_capacity": f"detections in {found} are beyond the best {_capacity(protocol)}: "
-        "they were dropped; write at most 50 rows a keyframe",
-        "invalid_boxes": f"detections in {found} have {_invalid(protocol)}: they were dropped; "
-        "correct what wrote them",
-        "low_scores": f"scores in {found} are {protocol.lowest_score:g} or below: protocol "
-        f"{protocol.name} drops them; add a constant to all scores",
-        "outside_boxes": "boxes reach outside [0, 1]: they were scored as they are; coordinates "
-        "are fractions of the frame's width and height",
-        "infinite_scores": f"scores in {found} are infinite: they were ranked as such; "
-        "correct what wrote them",
-    }
-    told = [
-        f"{result.counts[name]} {line}" for name, line in lines.items() if result.counts.get(name)
-    ]
-    if not inputs.found[file].counts["rows"]:
-        told.append(f"{found} has no rows")
+    told = []
+
+    def tell(number: int, noun: str, text: str) -> None:
+        if number:
+            told.append(f"{count(number, noun)} {text}")
+
+    tell(
+        of_result["ignored_keyframes"],
+        "keyframe",
+        f"of {found} without a box of a listed action in {truth}: detections there were ignored, "
+        "as mmaction2 does; the other protocols count them"
+        if protocol.needs_listed_truth
+        else f"of {found} not in {truth}: detections there were ignored; if nobody acts there, "
+        "add rows of 'video_id,timestamp' to the ground truth",
+    )
+    for path, counts, noun in ((truth, of_truth, "box"), (found, of_found, "detection")):
+        tell(
+            counts["unlisted"],
+            noun,
+            f"in {path} of actions that {labels} does not list: skipped",
+        )
+        tell(
+            counts["outside"],
+            noun,
+            f"in {path} reaching outside [0, 1]: scored as they are; coordinates are fractions of "
+            "the frame's width and height",
+        )
+    tell(
+        of_truth["undefined"],
+        "box",
+        f"in {truth} with NaN corners: they count, but nothing can find them",
+    )
+    tell(
+        of_truth["fractional"],
+        "box",
+        f"in {truth} with a fraction for a person id: is it a file of detections?",
+    )
+    tell(
+        of_result["dropped_by_capacity"],
+        "detection",
+        f"in {found} beyond the best {_capacity(protocol)}: dropped; write at most 50 rows a "
+        "keyframe",
+    )
+    tell(
+        of_result["invalid_boxes"],
+        "detection",
+        f"in {found} with {_invalid(protocol)}: dropped; correct what wrote them",
+    )
+    tell(
+        of_result.get("low_scores", 0),
+        "score",
+        f"in {found} of {protocol.lowest_score:g} or below: dropped, as protocol {protocol.name} "
+        "does; add a constant to all scores",
+    )
+    tell(
+        of_result["infinite_scores"],
+        "score",
+        f"in {found} infinite: ranked as such; correct what wrote them",
+    )
     told += _what_the_original_refuses(result, inputs, protocol, file)
+    if not of_found["rows"]:
+        told.append(f"{found} has no rows")
+    if len(inputs.excluded) and not of_result["excluded_keyframes"]:
+        excluded = inputs.paths("excluded")[0]
+        told.append(f"no keyframe of {excluded} occurs in {truth} or {found}: is it their list?")
     if result.mean != result.mean:
-        told.append(f"no class of {labels} has ground truth: the mAP is undefined")
+        lack = "detections" if result.num_groundtruth.any() else "ground truth"
+        told.append(f"no class of {labels} has {lack}: the mAP is undefined")
     return told
 
 
@@ -62,20 +104,17 @@ def _what_the_original_refuses(
     result: FrameMap, inputs: Inputs, protocol: Protocol, file: int
 ) -> list[str]:
     """Rows that the original code of an older protocol stops at, and that were taken here."""
-    found = inputs.found[file]
-    sides = (inputs.truth, found)
+    found = inputs.found[file].counts
+    both = found + inputs.truth.counts
     kinds = {
-        "two_columns": (sum(s.counts["two_columns"] for s in sides), "rows have two columns"),
-        "fractional_times": (
-            sum(s.counts["fractional_times"] for s in sides),
-            "rows have a time that is no whole second",
-        ),
-        "unscored": (found.counts["unscored"], "detections have no score"),
-        "inverted_boxes": (result.counts.get("invalid_boxes", 0), "boxes have inverted corners"),
+        "two_columns": (both["two_columns"], "row", "of two columns"),
+        "odd_times": (both["odd_times"], "row", "with a time not written as a whole number"),
+        "unscored": (found["unscored"], "detection", "without a score"),
+        "inverted_boxes": (result.counts["invalid_boxes"], "box", "with inverted corners"),
     }
     return [
-        f"{kinds[kind][0]} {kinds[kind][1]}: the original code ({protocol.source}) stops at "
-        "them; they were read as protocol 2020 reads them"
-        for kind in protocol.refuses
-        if kinds[kind][0]
+        f"{count(number, noun)} {text}: the original code ({protocol.source}) stops there; read as "
+        "protocol 2020 reads them"
+        for number, noun, text in (kinds[kind] for kind in protocol.refuses)
+        if number
     ]

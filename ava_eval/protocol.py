@@ -47,7 +47,7 @@ class Protocol:
     refuses: tuple[str, ...] = ()
 
 
-_OLD = ("two_columns", "fractional_times")
+_OLD = ("two_columns", "odd_times")
 
 PROTOCOLS = {
     protocol.name: protocol

@@ -126,6 +126,7 @@ def score(
         groundtruth_unlisted=truth_set.counts["unlisted"],
         detections_unlisted=found_set.counts["unlisted"],
         dropped_by_capacity=0,
+        invalid_boxes=0,
     )
 
     all_truth, stays = truth, ~truth.on_boxes(dropped[truth.keyframe])
@@ -223,7 +224,8 @@ def _sound(corners: np.ndarray, protocol: Protocol) -> np.ndarray:
 
 
 def _in_precision(protocol: Protocol, boxes: LabelledBoxes) -> LabelledBoxes:
-    return replace(boxes, corners=boxes.corners.astype(protocol.precision, copy=False))
+    with np.errstate(over="ignore"):
+        return replace(boxes, corners=boxes.corners.astype(protocol.precision, copy=False))
 
 
 def _members(size: int, *codes: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ava_eval.frame_map import FrameMap
 from ava_eval.protocol import PROTOCOLS
 from ava_eval.statistics import Bootstrap
+from ava_eval.text import count, number
 
 
 def summary(result: FrameMap, with_exclusions: bool = False, drawn: Bootstrap | None = None) -> str:
@@ -29,16 +30,20 @@ def summary(result: FrameMap, with_exclusions: bool = False, drawn: Bootstrap | 
     source = PROTOCOLS[result.protocol].source
     lines += [
         f"protocol {result.protocol} ({source}), equal scores {result.ties}: {lower} to {upper}",
-        f"{counts['keyframes']} keyframes, {result.num_groundtruth.sum()} ground-truth boxes "
-        f"and {result.num_detections.sum()} detections scored",
-        f"{counts['ignored_keyframes']} keyframes ignored, {counts['dropped_by_capacity']} "
-        f"detections beyond the cap, {counts['invalid_boxes']} invalid boxes",
+        f"{count(counts['keyframes'], 'keyframe')}, "
+        f"{count(int(result.num_groundtruth.sum()), 'ground-truth box')} and "
+        f"{count(int(result.num_detections.sum()), 'detection')} scored",
+        f"{count(counts['ignored_keyframes'], 'keyframe')} ignored, "
+        f"{count(counts['dropped_by_capacity'], 'detection')} beyond the cap, "
+        f"{count(counts['invalid_boxes'], 'invalid box')} dropped",
     ]
     if with_exclusions:
+        stays = PROTOCOLS[result.protocol].excluded_truth_counts
         lines.append(
-            f"{counts['excluded_keyframes']} excluded keyframes left both sides, with "
-            f"{counts['groundtruth_excluded']} ground-truth boxes and "
-            f"{counts['detections_excluded']} detections"
+            f"{count(counts['excluded_keyframes'], 'excluded keyframe')} left out, with "
+            f"{count(counts['detections_excluded'], 'detection')} and "
+            f"{count(counts['groundtruth_excluded'], 'ground-truth box')}"
+            + (", which stay in the recall" if stays else "")
         )
     return "\n".join(lines)
 
@@ -50,8 +55,3 @@ def _intervals(result: FrameMap, drawn: Bootstrap) -> tuple[str, list[str]]:
     mean = f"  [{number(of_mean[0])}, {number(of_mean[1])}]"
     draws = f", 95% of {len(drawn.mean)} resamples of the videos"
     return mean + draws, [texts[place] for place in result.classes.listing]
-
-
-def number(value: float) -> str:
-    """Four decimals; a dash where there is no number."""
-    return "-" if value != value else f"{value:.4f}"

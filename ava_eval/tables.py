@@ -36,7 +36,9 @@ LABEL_MAP_COLUMNS = ["action_id", "name"]
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
-    """Raise ``InputError`` unless ``table`` has all ``columns``."""
+    """Raise ``InputError`` unless ``table`` is a table that has all ``columns``."""
+    if not hasattr(table, "columns"):
+        raise InputError(f"{name}: expected a pandas.DataFrame, got {type(table).__name__}")
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(f"{name}: expected the columns {' '.join(columns)}; missing: {missing}")
@@ -87,13 +89,27 @@ def require_scores(table: Columns, origin: Origin, finite: bool = False) -> None
     origin.require(good, table, "score", "a finite number" if finite else "a number, not NaN")
 
 
+def require_whole_actions(table: pd.DataFrame, origin: Origin) -> None:
+    """Every action is a whole number; a column of floats will do."""
+    action = table["action_id"].to_numpy()
+    whole = np.ones(len(action), dtype=bool)
+    if action.dtype.kind not in "iu":
+        number = np.asarray(table["action_id"], dtype=np.float64)
+        whole = np.isfinite(number) & (np.rint(number) == number)
+    origin.require(whole, table, "action_id", "a whole number")
+
+
 def require_label_map(label_map: pd.DataFrame) -> None:
     """The map has a class, and each id once."""
     require_columns(label_map, LABEL_MAP_COLUMNS, "label map")
     if not len(label_map):
         raise InputError("label map: expected at least one class")
+    origin = Origin("label map")
+    require_whole_actions(label_map, origin)
+    action = label_map["action_id"].to_numpy(np.int64)
+    origin.require(action >= 1, label_map, "action_id", "an id from 1 on")
     once = ~label_map["action_id"].duplicated().to_numpy()
-    Origin("label map").require(once, label_map, "action_id", "each id once")
+    origin.require(once, label_map, "action_id", "each id once")
 
 
 def check_labels(

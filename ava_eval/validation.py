@@ -17,7 +17,7 @@ import numpy as np
 
 from ava_eval.box_sets import BoxSetBuilder
 from ava_eval.capacity import CAPACITY, within_capacity
-from ava_eval.csv_blocks import read_blocks
+from ava_eval.csv_blocks import BYTE_ORDER_MARK, read_blocks
 from ava_eval.csv_parsing import NAMES, Block, Problem
 from ava_eval.input_files import Digest
 from ava_eval.keyframes import KeyframeNumbers, dense_numbers, format_times
@@ -139,13 +139,14 @@ class _Check:
         self._broken: dict[str, list[np.ndarray]] = {kind: [] for kind in RULES}
         self._examples: dict[str, list[Example]] = {kind: [] for kind in RULES}
         self._lines = [np.zeros(0, dtype=np.int64)]  # of the rows that the builder has
-        self._num_rows = 0
+        self._num_rows, self._unread = 0, set[int]()
 
     def problem(self, problem: Problem) -> None:
         """A row or cell that could not be read."""
-        self._num_rows += 1
-        kind = "cells" if problem.column else "columns"
-        expected = problem.expected if problem.column else RULES["columns"][0]
+        if problem.got != BYTE_ORDER_MARK:  # that row is read all the same
+            self._unread.add(problem.line)
+        kind = "cells" if problem.column or "columns" not in problem.expected else "columns"
+        expected = problem.expected if kind == "cells" else RULES[kind][0]
         cell = (problem.column, expected, problem.got)
         self._note(kind, np.array([problem.line]), lambda _: cell)
 
@@ -175,7 +176,7 @@ class _Check:
             rows = np.flatnonzero(~good)
             show = partial(_cells, column, RULES[kind][0], cells, rows)
             self._note(kind, block.lines[rows], show)
-        judged = block.where(listed[action.codes] & ~np.isnan(block.eighth))
+        judged = block.where(listed[action.codes] & finite[time.codes] & ~np.isnan(block.eighth))
         if len(judged):
             self._builder.add(self._builder.part(judged))
             self._lines.append(judged.lines)
@@ -185,27 +186,29 @@ class _Check:
         boxes, lines = self._builder.finish().boxes, np.concatenate(self._lines)
         keys = boxes.keyframe
 
-        def note(kind: str, rows: np.ndarray) -> None:
-            expected = RULES[kind][0]
-            self._note(
-                kind, lines[rows], lambda i: (None, expected, self._describe(boxes, rows[i]))
-            )
+        def note(kind: str, rows: np.ndarray, more: Callable[[int], str] = lambda _: "") -> None:
+            def show(place: int) -> tuple[None, str, str]:
+                return None, RULES[kind][0], self._describe(boxes, rows[place]) + more(place)
+
+            self._note(kind, lines[rows], show)
 
         left_out = np.isin(keys, [] if excluded is None else excluded)
         note("excluded", np.flatnonzero(boxes.on_boxes(left_out)))
         known = np.ones(len(keys), dtype=bool) if keyframes is None else np.isin(keys, keyframes)
         note("keyframe", np.flatnonzero(boxes.on_boxes(~known & ~left_out)))
         counted = replace(boxes, keyframe=dense_numbers(keys)[1][0])
-        note("duplicate", _repeated(counted))
+        repeated, first = _repeated(counted)
+        note("duplicate", repeated, lambda i: f", as on line {lines[first[i]]}")
         note("capacity", np.flatnonzero(~within_capacity(counted)))
 
-        counts = {"rows": self._num_rows, "keyframes": len(distinct(keys))}
+        num_rows = self._num_rows + len(self._unread)
+        counts = {"rows": num_rows, "keyframes": len(distinct(keys))}
         if keyframes is not None:
             listed = keyframes if excluded is None else np.setdiff1d(keyframes, excluded)
             counts["listed_keyframes"] = len(distinct(listed))
             counts["covered_keyframes"] = len(np.intersect1d(listed, keys))
         counts["tied_rows"] = _num_tied(boxes)
-        if not self._num_rows:
+        if not num_rows:
             self._broken["rows"].append(np.zeros(0, dtype=np.int64))
         violations = [
             Violation(kind, distinct(np.concatenate(found)), self._examples[kind])
@@ -240,14 +243,16 @@ def _cells(
     return column, expected, ",".join(str(value) for value in values)
 
 
-def _repeated(boxes: LabelledBoxes) -> np.ndarray:
-    """The rows that repeat the keyframe, corners and action of an earlier one."""
+def _repeated(boxes: LabelledBoxes) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that repeat the keyframe, corners and action of an earlier one, and that one."""
     merged = boxes.with_distinct_boxes()
     cell = merged.box.astype(np.int64) * (int(boxes.action.max(initial=0)) + 1) + boxes.action
     rows = stable_order(cell)
-    first = np.zeros(len(rows), dtype=bool)
-    first[run_starts(cell[rows])] = True
-    return np.sort(rows[~first])
+    starts = run_starts(cell[rows])
+    first = np.repeat(rows[starts], np.diff(starts, append=len(rows)))
+    again = np.flatnonzero(first != rows)
+    again = again[np.argsort(rows[again])]
+    return rows[again], first[again]
 
 
 def _num_tied(boxes: LabelledBoxes) -> int:

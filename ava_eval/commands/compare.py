@@ -7,23 +7,17 @@ import argparse
 import numpy as np
 
 from ava_eval.commands.output import write_json
-from ava_eval.commands.score import load, require_resamples, warn, warn_of_few_videos
+from ava_eval.commands.score import load, require_draws, warn, warn_of_few_videos
 from ava_eval.comparison import Comparison
 from ava_eval.comparison import compare as compare_scored
-from ava_eval.errors import InputError
 from ava_eval.notices import notices
-from ava_eval.summary import number
+from ava_eval.text import number
 
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print what changed from one file to the other; the exit code."""
-    if len(arguments.detections) != 2:
-        found = len(arguments.detections)
-        raise InputError(
-            f"-d: expected two files of detections, got {found}; give -d A.csv -d B.csv"
-        )
-    require_resamples(arguments.resamples)
-    inputs, protocol = load(arguments)
+    require_draws(arguments)
+    inputs, protocol = load(arguments, files=2)
     a, b = (inputs.score(protocol, file=file) for file in range(2))
     comparison = compare_scored(a, b, inputs.classes, arguments.resamples, arguments.seed)
     if arguments.json is not None:

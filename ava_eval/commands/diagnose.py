@@ -10,8 +10,9 @@ from ava_eval.commands.output import write_json
 from ava_eval.commands.score import load, warn
 from ava_eval.diagnosis import CAUSES, Diagnosis
 from ava_eval.diagnosis import diagnose as explain
+from ava_eval.diagnosis.slices import FREQUENCIES, SIZES
 from ava_eval.notices import notices
-from ava_eval.summary import number
+from ava_eval.text import number
 
 _TOLD = {
     "localisation": "the box is beside the person (overlap 0.1 to 0.5)",
@@ -69,7 +70,7 @@ def _causes(diagnosis: Diagnosis) -> str:
 
 
 def _slice(name: str, parts: list[dict]) -> str:
-    lines = [f"by {name:<18}{'mAP':>7}{'classes':>9}{'truth':>9}{'detections':>12}"]
+    lines = [f"by {name:<18}{'mAP':>7}{'classes':>9}{'truth':>9}{'detections':>12}{_limits(name)}"]
     for part in parts:
         truth, found = (part.get(key, "") for key in ("groundtruth", "detections"))
         label = part["name"].replace("_", " ")
@@ -79,11 +80,22 @@ def _slice(name: str, parts: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def _limits(name: str) -> str:
+    """What the names of the parts mean."""
+    if name == "size":
+        low, high = SIZES["medium"]
+        return f"  medium: {low:.0%} to {high:.0%} of the frame"
+    if name == "frequency":
+        low, high = FREQUENCIES["common"]
+        return f"  common: {low} to {high - 1} rows in the ground truth"
+    return ""
+
+
 def _oracles(diagnosis: Diagnosis) -> str:
     told = {
-        "perfect_boxes": "boxes moved onto their people",
+        "perfect_boxes": "boxes moved onto the people they touch, scores as they are",
         "perfect_classes": "people who are found get exactly their actions",
-        "ceiling": "both, as far as these boxes allow",
+        "ceiling": "the same and no other detection: what these boxes allow where they are",
         "groundtruth": "the ground truth against itself",
     }
     lines = [f"{'if perfect':<21}{'mAP':>7}"]
@@ -98,6 +110,8 @@ def _classes(diagnosis: Diagnosis) -> str:
     lines = [f"{'lowest AP':<40}{'AP':>7}  most lost to"]
     defined = np.flatnonzero(~np.isnan(result.ap))
     for place in defined[np.argsort(result.ap[defined], kind="stable")][:_LINES]:
+        if result.ap[place] >= 1:
+            break
         worst = CAUSES[int(np.argmax(share[place]))]
         lines.append(
             f"  {result.classes.names[place][:37]:<38}{number(result.ap[place]):>7}  "

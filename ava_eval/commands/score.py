@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from ava_eval.commands.output import write_json
+from ava_eval.commands.output import require_new_file, write_json
 from ava_eval.errors import InputError
 from ava_eval.frame_map import frame_map, get_protocol, get_ties, null_if_nan
 from ava_eval.inputs import Inputs, read_inputs
@@ -15,17 +15,23 @@ from ava_eval.notices import notices
 from ava_eval.protocol import Protocol
 from ava_eval.statistics import Bootstrap, bootstrap
 from ava_eval.summary import summary
+from ava_eval.text import count
+
+_MOST_RESAMPLES = 100_000
 
 
 def score(arguments: argparse.Namespace) -> int:
     """Print the frame-mAP; the exit code."""
     ties = get_ties(arguments.ties)
+    if arguments.resamples is not None:
+        require_draws(arguments)
+        if ties == "official":
+            raise InputError("--resamples: expected --ties fp-first, which the intervals are of")
     inputs, protocol = load(arguments)
     scored = inputs.score(protocol, ties)
     result = frame_map(scored, inputs.classes)
     drawn = None
     if arguments.resamples is not None:
-        require_resamples(arguments.resamples)
         drawn = bootstrap([scored], arguments.resamples, arguments.seed)[0]
         warn_of_few_videos(len(scored.videos))
     if arguments.json is not None:
@@ -46,10 +52,13 @@ def _with_intervals(answer: dict[str, Any], drawn: Bootstrap) -> dict[str, Any]:
     return answer | interval | {"resamples": len(drawn.mean)}
 
 
-def require_resamples(number: int) -> None:
-    """Raise ``InputError`` for a number that cannot be drawn."""
-    if number < 1:
-        raise InputError(f"--resamples: expected a number from 1 on, got {number}")
+def require_draws(arguments: argparse.Namespace) -> None:
+    """Raise ``InputError`` for draws that cannot be made."""
+    if not 1 <= arguments.resamples <= _MOST_RESAMPLES:
+        got = arguments.resamples
+        raise InputError(f"--resamples: expected 1 to {_MOST_RESAMPLES}, got {got}")
+    if arguments.seed < 0:
+        raise InputError(f"--seed: expected a number from 0 on, got {arguments.seed}")
 
 
 def warn_of_few_videos(number: int) -> None:
@@ -58,13 +67,17 @@ def warn_of_few_videos(number: int) -> None:
         warn(["there are fewer than two videos: the intervals say nothing"])
 
 
-def load(arguments: argparse.Namespace) -> tuple[Inputs, Protocol]:
-    """The files and the rules that the arguments of a scoring command name."""
-    protocol = get_protocol(arguments.protocol)
-    detections = arguments.detections
+def load(arguments: argparse.Namespace, files: int = 1) -> tuple[Inputs, Protocol]:
+    """The inputs and the rules that the arguments name, with as many ``files`` of detections."""
+    protocol, detections = get_protocol(arguments.protocol), arguments.detections
+    if len(detections) != files:
+        hint = "; 'ava-eval compare' compares two" if files == 1 else "; give -d A.csv -d B.csv"
+        raise InputError(f"-d: expected {count(files, 'file')}, got {len(detections)}{hint}")
+    others = (arguments.groundtruth, arguments.labelmap, arguments.excluded)
+    require_new_file(arguments.json, [*detections, *others])
     inputs = read_inputs(
         arguments.groundtruth,
-        [detections] if isinstance(detections, str) else detections,
+        detections,
         arguments.labelmap,
         arguments.excluded,
         digests=arguments.json is not None,

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ava_eval.box_sets import read_keys
-from ava_eval.commands.output import count, write_json
+from ava_eval.commands.output import require_new_file, write_json
 from ava_eval.inputs import FileNotes, read_classes
 from ava_eval.keyframes import KeyframeNumbers
+from ava_eval.text import count
 from ava_eval.validation import RULES, Validation, Violation, check_submission, ranges
 
 _RANGES = 12  # shown of the lines that are not shown one by one
@@ -19,6 +20,10 @@ _RANGES = 12  # shown of the lines that are not shown one by one
 
 def validate(arguments: argparse.Namespace) -> int:
     """Print every violation; the exit code."""
+    require_new_file(
+        arguments.json,
+        [arguments.detections, arguments.labelmap, arguments.keyframes, arguments.excluded],
+    )
     numbers, notes = KeyframeNumbers(), FileNotes(arguments.json is not None)
     classes = notes.read("labelmap", arguments.labelmap, read_classes)
     keys = {

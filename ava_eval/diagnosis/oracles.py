@@ -10,7 +10,6 @@ from ava_eval.classes import Classes
 from ava_eval.diagnosis.people import People
 from ava_eval.frame_map import frame_map
 from ava_eval.labelled_boxes import LabelledBoxes, run_starts
-from ava_eval.matching import MIN_OVERLAP
 from ava_eval.scoring import Scored, rescore
 
 
@@ -20,10 +19,11 @@ def oracles(scored: Scored, people: People, classes: Classes) -> dict[str, float
     - ``perfect_boxes``: each box that touches a person (overlap of 0.1) is that person's, and an
       action that several boxes of one person have keeps its best score; boxes near nobody vanish,
       people without a box stay missed;
-    - ``perfect_classes``: each box on a person (0.5) has just that person's actions, with the best
-      score that the box had; other boxes stay as they are;
-    - ``ceiling``: what these boxes allow: the best box on each person with just their actions,
-      nothing else; the recall of the boxes, action by action;
+    - ``perfect_classes``: the best box on each person (0.5) has just that person's actions, with
+      the best score that the box had, other boxes on the person have none, and boxes on nobody
+      stay as they are;
+    - ``ceiling``: what these boxes allow where they are: the best box on each person with just
+      their actions, and nothing else; the recall of the boxes, action by action;
     - ``groundtruth``: the ground truth scored against itself; less than 1 where it repeats rows or
       has more of them on a keyframe than the protocol takes.
     """
@@ -58,8 +58,7 @@ def _perfect_classes(people: People) -> LabelledBoxes:
     found = people.found
     best_score = np.full(len(found.keyframe), -np.inf)
     np.maximum.at(best_score, found.box, found.score)
-    box = np.flatnonzero(people.on_person)
-    box, action = _labels_of(people, box)
+    box, action = _labels_of(people, _best_boxes(people))
     others = np.flatnonzero(~found.on_boxes(people.on_person))
     return LabelledBoxes(
         found.keyframe,
@@ -71,12 +70,16 @@ def _perfect_classes(people: People) -> LabelledBoxes:
 
 
 def _ceiling(people: People) -> LabelledBoxes:
-    box = np.flatnonzero(people.best >= MIN_OVERLAP)
-    box = box[np.lexsort((-people.best[box], people.person[box]))]
-    box = box[run_starts(people.person[box])]
-    box, action = _labels_of(people, box)
+    box, action = _labels_of(people, _best_boxes(people))
     found = people.found
     return LabelledBoxes(found.keyframe, found.corners, box, action, np.ones(len(box)))
+
+
+def _best_boxes(people: People) -> np.ndarray:
+    """The box that overlaps each person most, of those that are on a person."""
+    box = np.flatnonzero(people.on_person)
+    box = box[np.lexsort((-people.best[box], people.person[box]))]
+    return box[run_starts(people.person[box])]
 
 
 def _labels_of(people: People, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -66,11 +66,16 @@ def _within(values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
 
 def _area(corners: np.ndarray) -> np.ndarray:
     x1, y1, x2, y2 = corners.T.astype(np.float64)
-    return (x2 - x1) * (y2 - y1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (x2 - x1) * (y2 - y1)
 
 
 def _of_classes(name: str, ap: np.ndarray, some: np.ndarray) -> dict[str, Any]:
-    return {"name": name, "mAP": mean_of_defined(ap[some]), "classes": int(some.sum())}
+    return {
+        "name": name,
+        "mAP": mean_of_defined(ap[some]),
+        "classes": int((~np.isnan(ap[some])).sum()),
+    }
 
 
 def _of_rows(name: str, scored: Scored, truth: np.ndarray, found: np.ndarray) -> dict[str, Any]:

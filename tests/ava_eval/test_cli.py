@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 
@@ -83,7 +84,7 @@ def test_exclusions_are_told(files, capsys) -> None:
     answer = json.loads((files / "out.json").read_text())
     assert answer["mAP"] == 0.5
     assert answer["inputs"][3]["role"] == "excluded"
-    told = "1 excluded keyframes left both sides, with 0 ground-truth boxes and 1 detections"
+    told = "1 excluded keyframe left out, with 1 detection and 0 ground-truth boxes"
     assert told in capsys.readouterr().out
 
 
@@ -158,8 +159,8 @@ def test_every_protocol_names_itself_and_what_it_did(files, capsys, protocol, ti
         assert name in answer["counts"]
     output, errors = capsys.readouterr()
     assert f"protocol {protocol} (" in output
-    assert "keyframes ignored" in output
-    refused = "1 rows have two columns: the original code"
+    assert "ignored, 0 detections beyond the cap" in output
+    refused = "1 row of two columns: the original code"
     assert (refused in errors) == (protocol != "2020")
 
 
@@ -176,10 +177,10 @@ def test_counts_of_protocols(files) -> None:
 
 NOTICES = {
     # protocol: (detection that it speaks of, words of the warning)
-    "2018": ("v,902,0.1,0.1,0.5,0.5,1,-11", "1 scores in det.csv are -10 or below"),
-    "pyslowfast": ("v,902,0.1,0.1,0.5,0.5,1", "1 detections have no score: the original code"),
-    "mmaction2": ("v,902,0.5,0.1,0.1,0.5,1,1", "1 boxes have inverted corners: the original code"),
-    "2019": ("v,902.5,0.1,0.1,0.5,0.5,1,1", "1 rows have a time that is no whole second"),
+    "2018": ("v,902,0.1,0.1,0.5,0.5,1,-11", "1 score in det.csv of -10 or below"),
+    "pyslowfast": ("v,902,0.1,0.1,0.5,0.5,1", "1 detection without a score: the original code"),
+    "mmaction2": ("v,902,0.5,0.1,0.1,0.5,1,1", "1 box with inverted corners: the original code"),
+    "2019": ("v,902.0,0.1,0.1,0.5,0.5,1,1", "1 row with a time not written as a whole number"),
 }
 
 
@@ -210,7 +211,7 @@ def test_intervals(files, capsys) -> None:
     assert answer["classes"][1]["ap_interval"] == [None, None]
     assert "95% of 50 resamples" in capsys.readouterr().out
     assert main([*SCORE, "--resamples", "0"]) == 2
-    assert "--resamples: expected a number from 1 on" in capsys.readouterr().err
+    assert "--resamples: expected 1 to 100000, got 0" in capsys.readouterr().err
 
 
 def test_compare(files, capsys) -> None:
@@ -228,7 +229,7 @@ def test_compare(files, capsys) -> None:
     assert "fewer than two videos" in errors
     assert errors.count("in the ground truth") <= 2
     assert main(["compare", *both[:-2]]) == 2
-    assert "-d: expected two files of detections, got 1" in capsys.readouterr().err
+    assert "-d: expected 2 files, got 1; give -d A.csv -d B.csv" in capsys.readouterr().err
 
 
 def test_diagnose(files, capsys) -> None:
@@ -254,3 +255,67 @@ def test_scoring_loads_no_pandas(files) -> None:
         f"import sys; from ava_eval.cli import main; main({SCORE}); print('pandas' in sys.modules)"
     )
     assert run_python(code).splitlines()[-1] == "False"
+
+
+def test_json_never_replaces_an_input_or_a_device(files, capsys) -> None:
+    (files / "link.json").symlink_to("det.csv")
+    os.mkfifo(files / "pipe")
+    for path in ("det.csv", "gt.csv", "labels.pbtxt", "link.json", "pipe", "."):
+        assert main([*SCORE, "--json", path]) == 2
+        output, errors = capsys.readouterr()
+        assert output == ""
+        assert errors.startswith("error: ")
+        assert path in errors
+    assert (files / "det.csv").read_text() == FOUND
+
+
+def test_json_goes_where_a_link_points(files) -> None:
+    (files / "real.json").write_text("old")
+    (files / "link.json").symlink_to("real.json")
+    assert main([*SCORE, "--json", "link.json"]) == 0
+    assert (files / "link.json").is_symlink()
+    assert json.loads((files / "real.json").read_text())["mAP"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["-d", "det.csv"], "-d: expected 1 file, got 2; 'ava-eval compare' compares two"),
+        (["--resamples", "5", "--seed", "-1"], "--seed: expected a number from 0 on, got -1"),
+        (["--resamples", "1000000000"], "--resamples: expected 1 to 100000"),
+        (["--resamples", "5", "--ties", "official"], "--resamples: expected --ties fp-first"),
+        (["-g", ""], "expected the name of a file, got ''"),
+        (["-g", "a\nb"], "a\\nb: cannot be read"),
+    ],
+)
+def test_settings_that_make_no_sense(files, capsys, more, message) -> None:
+    assert main([*SCORE, *more]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error: {message}")
+    assert errors.count("\n") == 1
+
+
+def test_detections_for_ground_truth_are_noticed(files, capsys) -> None:
+    assert main(["score", "-g", "det.csv", "-d", "det.csv", "-l", "labels.pbtxt"]) == 0
+    assert "with a fraction for a person id: is it a file of det" in capsys.readouterr().err
+
+
+def test_exclusions_of_another_split_are_noticed(files, capsys) -> None:
+    (files / "excluded.csv").write_text("other,0904\n")
+    assert main([*SCORE, "-e", "excluded.csv"]) == 0
+    assert "no keyframe of excluded.csv occurs in" in capsys.readouterr().err
+
+
+def test_names_that_the_terminal_cannot_show(files) -> None:
+    (files / "labels.pbtxt").write_text(LABELS.replace("walk", "\xeatre"), encoding="utf-8")
+    command = [sys.executable, "-m", "ava_eval", *SCORE]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0
+    assert "\\xeatre" in done.stdout
+
+
+def test_closed_output(files) -> None:
+    command = f"{sys.executable} -m ava_eval {' '.join(SCORE)} >&-"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr

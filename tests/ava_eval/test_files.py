@@ -204,6 +204,16 @@ def test_round_trips_are_exact(tmp_path) -> None:
         )
 
 
+def test_what_is_written_as_gz_is_packed(tmp_path, detections) -> None:
+    table = detections([("v", 902.0, 0.1, 0.1, 0.2, 0.2, 1, 0.25)])
+    write_detections(table, tmp_path / "d.csv.gz")
+    assert (
+        gzip.decompress((tmp_path / "d.csv.gz").read_bytes()) == b"v,0902,0.1,0.1,0.2,0.2,1,0.25\n"
+    )
+    write_person_boxes(table, tmp_path / "p.csv.gz")
+    assert len(read_person_boxes(tmp_path / "p.csv.gz")) == 1
+
+
 def test_writers_refuse_and_leave_the_old_file(tmp_path, detections) -> None:
     path = file(tmp_path, "old")
     with pytest.raises(InputError, match="detections: row 0: column score"):

@@ -169,6 +169,24 @@ def test_float32_in_memory_equals_the_written_file(
         ({"detections": {"score": np.nan}}, "detections: row 0: column score: expected a number"),
         ({"truth": {"x1": 0.7}}, "ground truth: row 0: column x1,y1,x2,y2: .* x1 <= x2"),
         ({"label_map": {"action_id": 1}}, "label map: row 1: column action_id: .* each id once"),
+        (
+            {"label_map": {"action_id": [0, 1, 2]}},
+            "label map: row 0: column action_id: .* from 1 on",
+        ),
+        (
+            {"label_map": {"action_id": [1, 2, np.nan]}},
+            "label map: row 2: column action_id: .* whole",
+        ),
+        (
+            {"detections": {"action_id": 1.5}},
+            "detections: row 0: column action_id: .* whole number",
+        ),
+        (
+            {"truth": {"action_id": [1, 2, np.nan]}},
+            "ground truth: row 2: column action_id: .* whole",
+        ),
+        ({"truth": "gt.csv"}, r"ground truth: expected a pandas.DataFrame, got str"),
+        ({"ties": "none"}, "ties: expected one of fp-first, official, got 'none'"),
         ({"protocol": "2017"}, "protocol: expected one of 2020, .*mmaction2, got '2017'"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from ava_eval.cli import main
 from ava_eval.validation import RULES, ranges
 
+HEADER = "id,time,left,top,right,bottom,action,score"
 GOOD = "v,0902,0.1,0.1,0.5,0.5,1,0.9"
 LABELS = "".join(f'item {{\n  name: "c{i}"\n  id: {i}\n}}\n' for i in (1, 3, 80))
 
@@ -64,6 +65,7 @@ ROWS = {
         ("", None, "a blank line"),
     ],
     "cells": [
+        (HEADER, None, HEADER),
         ("v,0902,0.1,x,0.5,0.5,1,0.9", "y1", "x"),
         ("v,0902,0.1,0.1,0.5,0.5,1.0,0.9", "action_id", "1.0"),
         ("v,soon,0.1,0.1,0.5,0.5,1,0.9", "timestamp", "soon"),
@@ -91,8 +93,8 @@ ROWS = {
     ],
     "excluded": [("v,0904,0.1,0.1,0.5,0.5,1,0.9", None, "v,0904, action 1")],
     "duplicate": [
-        (GOOD, None, "v,0902, action 1"),
-        ("v,902.0,0.10,0.1,0.5,5e-1,1,0.3", None, "v,0902, action 1"),
+        (GOOD, None, "v,0902, action 1, as on line 1"),
+        ("v,902.0,0.10,0.1,0.5,5e-1,1,0.3", None, "v,0902, action 1, as on line 1"),
     ],
 }
 CASES = [(kind, *case) for kind, cases in ROWS.items() for case in cases]
@@ -146,6 +148,15 @@ def test_many_rows_of_a_kind_are_told_by_line(folder: Path, capsys) -> None:
     assert found["lines"] == [[1, 100]]
     assert len(found["examples"]) == 20
     assert "100 rows, those not shown on lines 21-100;" in capsys.readouterr().out
+
+
+def test_a_byte_order_mark_would_become_part_of_an_id(folder: Path) -> None:
+    code, answer = validate(folder, "\ufeff" + GOOD)
+    assert code == 1
+    (found,) = answer["violations"]
+    assert (found["kind"], found["lines"]) == ("cells", [[1, 1]])
+    assert found["examples"][0]["expected"] == "no byte-order mark in front"
+    assert answer["counts"]["rows"] == 1
 
 
 def test_no_rows(folder: Path) -> None:
