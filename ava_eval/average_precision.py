@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
-# How equal scores are ordered: false positives first, the lowest value that any order gives; true
-# positives first, the highest; or as numpy.argsort leaves them, like the official script.
-Ties = Literal["fp-first", "tp-first", "official"]
+from ava_eval.protocol import Ties
 
 
 def average_precision(
@@ -23,8 +19,7 @@ def average_precision(
     if ties == "official":
         places = np.flatnonzero(correct[np.argsort(scores)[::-1]])
         return area(places - np.arange(len(places)), num_groundtruth)
-    lower, upper = bounds(scores, correct, num_groundtruth)
-    return lower if ties == "fp-first" else upper
+    return bounds(scores, correct, num_groundtruth)[0]
 
 
 def bounds(scores: np.ndarray, correct: np.ndarray, num_groundtruth: int) -> tuple[float, float]:

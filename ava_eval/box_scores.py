@@ -27,6 +27,8 @@ class BoxScores:
     action_ids: np.ndarray
 
     def __post_init__(self) -> None:
+        if np.asarray(self.scores).dtype.kind != "f":
+            raise InputError(f"scores: expected floating point, got {self.scores.dtype}")
         require_columns(self.boxes, [*KEYFRAME_COLUMNS, *BOX], "boxes")
         expected = (len(self.boxes), len(self.action_ids))
         if self.scores.shape != expected:

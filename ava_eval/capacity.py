@@ -114,12 +114,14 @@ def _within_capacity(
         return keep
     number = frames.spread(np.arange(len(frames.size)))
     if undefined.any():
-        odd = np.unique(number[boxes.on_boxes(undefined)])
-        for frame in odd[contested[odd]]:
-            mine = np.flatnonzero(number == frame)
-            keep[mine] = False
+        odd = np.zeros(len(contested), dtype=bool)
+        odd[number[boxes.on_boxes(undefined)]] = True
+        rows = np.flatnonzero((odd & contested)[number])
+        rows = rows[stable_order(number[rows])]
+        keep[rows] = False
+        for mine in np.split(rows, run_starts(number[rows])[1:]) if len(rows) else ():
             keep[heap_order(boxes, mine, capacity)] = True
-        contested[odd] = False
+        contested &= ~odd
     rows = np.flatnonzero(keep & contested[number])
     rows = rows[stable_order(number[rows])]
     keep[rows] = _survivors(boxes.where(rows), number[rows], equal[rows], room, capacity)

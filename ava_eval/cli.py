@@ -11,8 +11,7 @@ from importlib import import_module
 
 from ava_eval.errors import InputError
 from ava_eval.parser import CommandParser
-
-_PROTOCOLS = ("2020", "2019", "2018", "pyslowfast", "mmaction2")
+from ava_eval.protocol import PROTOCOLS, TIES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_inputs(score)
     score.add_argument(
         "--ties",
-        choices=["fp-first", "official"],
+        choices=list(TIES),
         default="fp-first",
         help="the order of equal scores: false positives first (default), or as the original "
         "script leaves them on this machine",
@@ -111,7 +110,7 @@ def _add_inputs(command: argparse.ArgumentParser, scored: str = "scored boxes") 
     add("-e", "--excluded", metavar="EXCLUDED.csv", help="keyframes to leave out on both sides")
     add(
         "--protocol",
-        choices=_PROTOCOLS,
+        choices=list(PROTOCOLS),
         default="2020",
         help="whose rules: the official script of a year, or a toolbox (default: %(default)s)",
     )

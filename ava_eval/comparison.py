@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +38,13 @@ class Comparison:
         return interval(self.resamples_b.mean - self.resamples_a.mean)
 
     @property
-    def probability_better(self) -> float:
-        """The share of the resamples in which B is better; NaN when none is defined."""
+    def shares(self) -> tuple[float, float]:
+        """The shares of the resamples in which B is better, and equal; NaN if none is defined."""
         gains = self.resamples_b.mean - self.resamples_a.mean
         gains = gains[~np.isnan(gains)]
-        return float((gains > 0).mean()) if len(gains) else float("nan")
+        if not len(gains):
+            return float("nan"), float("nan")
+        return float((gains > 0).mean()), float((gains == 0).mean())
 
     @property
     def class_deltas(self) -> np.ndarray:
@@ -72,7 +75,8 @@ class Comparison:
             "mAP_intervals": [_plain(mean_a), _plain(mean_b)],
             "delta": null_if_nan(self.delta),
             "delta_interval": _plain(self.delta_interval),
-            "probability_better": null_if_nan(self.probability_better),
+            "share_better": null_if_nan(self.shares[0]),
+            "share_equal": null_if_nan(self.shares[1]),
             "classes": [
                 {
                     "id": int(self.a.classes.ids[i]),
@@ -88,10 +92,15 @@ class Comparison:
 
 
 def compare(
-    a: Scored, b: Scored, classes: Classes, resamples: int = 1000, seed: int = 0
+    a: Scored,
+    b: Scored,
+    classes: Classes,
+    resamples: int = 1000,
+    seed: int = 0,
+    on_class: Callable[[], None] = lambda: None,
 ) -> Comparison:
-    """Compare two files scored by one protocol."""
-    drawn_a, drawn_b = bootstrap([a, b], resamples, seed)
+    """Compare two files scored by one protocol; arguments are those of ``bootstrap``."""
+    drawn_a, drawn_b = bootstrap([a, b], resamples, seed, on_class)
     number = len(np.union1d(a.videos, b.videos))
     return Comparison(frame_map(a, classes), frame_map(b, classes), drawn_a, drawn_b, number)
 

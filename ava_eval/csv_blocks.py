@@ -16,7 +16,7 @@ from os import PathLike
 from typing import BinaryIO, TypeVar
 
 from ava_eval.csv_parsing import Block, Parsed, Problem, parse, parse_slowly
-from ava_eval.input_files import Digest, open_input
+from ava_eval.open_files import Digest, open_input
 
 BLOCK_BYTES = 4 << 20
 BYTE_ORDER_MARK = "\ufeff"

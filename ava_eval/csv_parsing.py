@@ -24,8 +24,8 @@ import numpy as np
 import pyarrow
 from pyarrow import csv as arrow_csv
 
+from ava_eval.categorical import Categorical
 from ava_eval.errors import InputError
-from ava_eval.words import Words
 
 # The columns; the eighth is a score or a person id.
 NAMES = ["video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id", "score"]
@@ -53,17 +53,17 @@ class Block:
     """Consecutive rows of a file.
 
     ``video`` are str, ``time`` float seconds (not yet rounded), ``action`` int. ``odd_times``
-    bool[len(time.values)] marks those whose text is no whole number, which older scripts refuse.
+    bool, one for each category of ``time``, marks those whose text is no whole number.
     ``corners`` are x1, y1, x2, y2, four f64[N]. ``eighth`` f64[N] is a score or a person id, 1.0
     where there is none. ``width`` i64[N] is the number of columns; behind a width of 2 corners are
     NaN and actions 0.
     """
 
-    video: Words
-    time: Words
+    video: Categorical
+    time: Categorical
     odd_times: np.ndarray
     corners: tuple[np.ndarray, ...]
-    action: Words
+    action: Categorical
     eighth: np.ndarray
     width: np.ndarray
     first_line: int
@@ -130,7 +130,7 @@ def parse_fast(piece: bytes, labels: bool) -> Block | None:
         )
         columns = {name: table[name].chunk(0) for name in names}
         video, time, action = (
-            _words(columns.get(name), parse, len(table))
+            _categorical(columns.get(name), parse, len(table))
             for name, parse in (("video_id", str), ("timestamp", _time_text), ("action_id", int))
         )
     except (ValueError, ArithmeticError):  # a ragged row, an odd number (ArrowInvalid is one too)
@@ -141,8 +141,12 @@ def parse_fast(piece: bytes, labels: bool) -> Block | None:
         else np.full(len(table), _MISSING[place])
         for place in _MEASURES
     ]
-    if width > 2 and any(np.isnan(values).any() for values in measures):
-        return None  # Arrow takes more for a NaN than Python does
+    undefined = np.logical_or.reduce([np.isnan(values) for values in measures])
+    if width > 2 and undefined.any():  # Arrow takes more for a NaN than Python does
+        lines = piece.split(b"\n")
+        some = b"\n".join([lines[row] for row in np.flatnonzero(undefined)])
+        if any(parsed.problems for parsed in parse_slowly([some], labels)):
+            return None
     return Block(
         video,
         *_times(time),
@@ -154,12 +158,12 @@ def parse_fast(piece: bytes, labels: bool) -> Block | None:
     )
 
 
-def _words(column: Any, parse: Callable[[str], Any], num_rows: int) -> Words:
-    """An Arrow dictionary as words; zeros where there is no column."""
+def _categorical(column: Any, parse: Callable[[str], Any], num_rows: int) -> Categorical:
+    """An Arrow dictionary array; zeros where there is no column."""
     if column is None:
-        return Words([0], np.zeros(num_rows, dtype=np.int32))
+        return Categorical([0], np.zeros(num_rows, dtype=np.int32))
     values = [parse(text) for text in column.dictionary.to_pylist()]
-    return Words(values, _numpy(column.indices, np.int32))
+    return Categorical(values, _numpy(column.indices, np.int32))
 
 
 def _numpy(column: Any, kind: type[np.generic]) -> np.ndarray:
@@ -179,11 +183,11 @@ def _time_text(text: str) -> str:
     return text
 
 
-def _times(texts: Words) -> tuple[Words, np.ndarray]:
+def _times(texts: Categorical) -> tuple[Categorical, np.ndarray]:
     """Times, and the mark of those that are not written as whole numbers."""
-    values = [parse_time(text) for text in texts.values]
-    odd = [_readable_as("action_id", text, True) is None for text in texts.values]
-    return Words(values, texts.codes), np.array(odd, dtype=bool)
+    values = [parse_time(text) for text in texts.categories]
+    odd = [_readable_as("action_id", text, True) is None for text in texts.categories]
+    return Categorical(values, texts.codes), np.array(odd, dtype=bool)
 
 
 _KINDS: dict[str, Callable[[str], Any]] = {
@@ -265,7 +269,7 @@ def _values(row: list[str], labels: bool) -> tuple:
 
 def _block(rows: list[tuple], widths: list[int], lines: list[int]) -> Block:
     columns = list(zip(*rows, strict=True)) or [()] * len(NAMES)
-    video, time, action = (Words.of(columns[place]) for place in (0, 1, 6))
+    video, time, action = (Categorical.of(columns[place]) for place in (0, 1, 6))
     x1, y1, x2, y2, eighth = (np.array(columns[place], dtype=np.float64) for place in _MEASURES)
     return Block(
         video,

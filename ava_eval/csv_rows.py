@@ -8,12 +8,12 @@ from os import PathLike
 import numpy as np
 import pandas as pd
 
+from ava_eval.categorical import Categorical
 from ava_eval.csv_blocks import read_blocks
 from ava_eval.csv_parsing import NAMES, Block
 from ava_eval.errors import InputError
 from ava_eval.keyframes import canonical_times
 from ava_eval.origin import Origin
-from ava_eval.words import Words
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,18 @@ def read_rows(path: str | PathLike[str], *, labels: bool = True) -> CsvRows:
     )
 
 
-def _joined(words: list[Words], kind: type) -> np.ndarray:
+def _joined(words: list[Categorical], kind: type) -> np.ndarray:
     """The columns of the blocks, one behind the other, as values."""
-    parts = [np.array(part.values, dtype=kind)[part.codes] for part in words]
+    parts = [np.array(part.categories, dtype=kind)[part.codes] for part in words]
     return np.concatenate([np.zeros(0, dtype=kind), *parts])
 
 
-def _in_64_bits(block: Block, path: str | PathLike[str]) -> Words:
+def _in_64_bits(block: Block, path: str | PathLike[str]) -> Categorical:
     """The actions; ``InputError`` for a number that a table cannot hold."""
-    wrong = [not -(2**63) <= action < 2**63 for action in block.action.values]
+    wrong = [not -(2**63) <= action < 2**63 for action in block.action.categories]
     if any(wrong):
         row = int(np.flatnonzero(np.array(wrong)[block.action.codes])[0])
-        got = block.action.values[block.action.codes[row]]
+        got = block.action.categories[block.action.codes[row]]
         expected = "a whole number of 64 bits"
         raise InputError.at(path, int(block.lines[row]), "action_id", expected, got)
     return block.action

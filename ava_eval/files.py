@@ -13,9 +13,9 @@ from pyarrow import csv as arrow_csv
 
 from ava_eval.atomic import atomic_path
 from ava_eval.csv_rows import CsvRows, read_rows
-from ava_eval.input_files import is_gzip
 from ava_eval.keyframes import distinct_keyframes, format_times
 from ava_eval.label_maps import read_labels
+from ava_eval.open_files import is_gzip
 from ava_eval.origin import Origin
 from ava_eval.tables import (
     ANNOTATION_COLUMNS,

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ava_eval.average_precision import Ties, average_precision, bounds
-from ava_eval.box_sets import found_set, truth_set
+from ava_eval.average_precision import average_precision, bounds
+from ava_eval.box_sources import found_set, truth_set
 from ava_eval.classes import GROUPS, Classes
 from ava_eval.errors import InputError
-from ava_eval.keyframes import KeyframeNumbers, keyframe_words
-from ava_eval.protocol import PROTOCOLS, Protocol
+from ava_eval.keyframes import KeyframeNumbers, keyframe_columns
+from ava_eval.protocol import PROTOCOLS, TIES, Protocol, Ties
 from ava_eval.scoring import Scored, score
 from ava_eval.tables import KEYFRAME_COLUMNS, require_columns, require_label_map
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ava_eval.box_scores import BoxScores
 
 _LARGEST_ID = 1 << 20
-TIES = ("fp-first", "official")
 
 
 class ClassResult(NamedTuple):
@@ -53,10 +52,11 @@ class FrameMap:
       know them;
     - ``groundtruth`` boxes read = ``groundtruth_excluded`` + ``groundtruth_unlisted`` (action not
       in the label map) + the sum of ``num_groundtruth`` (where mmaction2 keeps the excluded);
-    - ``detections`` read = ``detections_unlisted`` + ``detections_excluded`` +
-      ``detections_ignored`` + ``dropped_by_capacity`` + ``invalid_boxes`` + ``low_scores`` + the
-      sum of ``num_detections``;
-    - ``outside_boxes`` and ``infinite_scores`` were scored like any other.
+    - ``detections`` (rows) read = ``detections_two_columns`` (no box) + ``detections_unlisted`` +
+      ``detections_excluded`` + ``detections_ignored`` + ``dropped_by_capacity`` +
+      ``invalid_boxes`` + ``low_scores`` + the sum of ``num_detections``;
+    - of those that are scored, ``groundtruth_outside`` and ``detections_outside`` reach outside
+      [0, 1], ``groundtruth_undefined`` have NaN corners, ``infinite_scores`` are infinite.
     """
 
     mean: float
@@ -174,7 +174,7 @@ def score_tables(
         if table is None:
             return np.zeros(0, dtype=np.int64)
         require_columns(table, KEYFRAME_COLUMNS, name)
-        return numbers.keys(*keyframe_words(table))
+        return numbers.keys(*keyframe_columns(table))
 
     scored = score(
         truth_set(truth, numbers, classes.ids),
@@ -198,10 +198,9 @@ def get_protocol(name: str) -> Protocol:
 
 def get_ties(name: str) -> Ties:
     """The rule of that name; ``InputError`` for another."""
-    if name == "fp-first":
-        return "fp-first"
-    if name == "official":
-        return "official"
+    for rule in TIES:
+        if rule == name:
+            return rule
     raise InputError(f"ties: expected one of {', '.join(TIES)}, got {name!r}")
 
 

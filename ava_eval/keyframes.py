@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow
 
-from ava_eval.words import Words
+from ava_eval.categorical import Categorical
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +24,12 @@ class KeyframeNumbers:
         self._videos: dict[str, int] = {}
         self._times: dict[str, int] = {}
 
-    def keys(self, video: Words, time: Words) -> np.ndarray:
+    def keys(self, video: Categorical, time: Categorical) -> np.ndarray:
         """A key i64 for every row; equal keys are of one keyframe. Times are in seconds."""
-        videos = [self._videos.setdefault(name, len(self._videos)) for name in video.values]
+        videos = [self._videos.setdefault(name, len(self._videos)) for name in video.categories]
         times = [
-            self._times.setdefault(f"{seconds:.6f}", len(self._times)) for seconds in time.values
+            self._times.setdefault(f"{seconds:.6f}", len(self._times))
+            for seconds in time.categories
         ]
         high = np.array(videos, dtype=np.int64)[video.codes] << 32
         return high | np.array(times, dtype=np.int64)[time.codes]
@@ -92,7 +93,7 @@ def format_times(seconds: np.ndarray) -> np.ndarray:
     return np.array(texts, dtype=object)[inverse]
 
 
-def keyframe_words(table: pd.DataFrame) -> tuple[Words, Words]:
+def keyframe_columns(table: pd.DataFrame) -> tuple[Categorical, Categorical]:
     """The columns ``video_id`` and ``timestamp`` of a table, for ``KeyframeNumbers.keys``."""
     import pandas as pd
 
@@ -101,8 +102,8 @@ def keyframe_words(table: pd.DataFrame) -> tuple[Words, Words]:
     # Bit patterns rather than values: 0 and -0 differ.
     time, moments = pd.factorize(times.view(np.int64))
     return (
-        Words([str(name) for name in names], video.astype(np.int32)),
-        Words(moments.view(np.float64).tolist(), time.astype(np.int32)),
+        Categorical([str(name) for name in names], video.astype(np.int32)),
+        Categorical(moments.view(np.float64).tolist(), time.astype(np.int32)),
     )
 
 
@@ -114,7 +115,7 @@ def keyframe_codes(*tables: pd.DataFrame) -> list[np.ndarray]:
     Numbers are dense, from 0, in order of first appearance.
     """
     numbers = KeyframeNumbers()
-    return dense_numbers(*(numbers.keys(*keyframe_words(table)) for table in tables))[1]
+    return dense_numbers(*(numbers.keys(*keyframe_columns(table)) for table in tables))[1]
 
 
 def distinct_keyframes(table: pd.DataFrame) -> pd.DataFrame:

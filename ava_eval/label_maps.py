@@ -6,7 +6,7 @@ import re
 from os import PathLike
 
 from ava_eval.errors import InputError
-from ava_eval.input_files import Digest, read_text
+from ava_eval.open_files import Digest, read_text
 
 # A field of a label map, or something whose inside must not be taken for one.
 _TOKEN = re.compile(

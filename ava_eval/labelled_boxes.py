@@ -74,8 +74,7 @@ class LabelledBoxes:
         """The same rows; boxes of equal keyframe and corners are one, in order of keyframe."""
         order = np.lexsort((*self.corners.T, self.keyframe))
         corners, keyframe = self.corners[order], self.keyframe[order]
-        new = np.ones(len(order), dtype=bool)
-        new[1:] = (keyframe[1:] != keyframe[:-1]) | (corners[1:] != corners[:-1]).any(axis=1)
+        new = changes(keyframe, *corners.T)
         number = np.empty(len(order), dtype=np.int32)
         number[order] = np.cumsum(new) - 1
         return LabelledBoxes(keyframe[new], corners[new], number[self.box], self.action, self.score)
@@ -107,8 +106,22 @@ def distinct(numbers: np.ndarray) -> np.ndarray:
     return numbers[run_starts(numbers)]
 
 
-def run_starts(values: np.ndarray) -> np.ndarray:
-    """Where each run of equal values begins."""
-    if not len(values):
-        return np.zeros(0, dtype=np.int64)
-    return np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
+def changes(*columns: np.ndarray) -> np.ndarray:
+    """Marks the rows that differ, in any column, from the row before, and the first."""
+    marks = np.ones(len(columns[0]), dtype=bool)
+    np.not_equal(columns[0][1:], columns[0][:-1], out=marks[1:])
+    for column in columns[1:]:
+        marks[1:] |= column[1:] != column[:-1]
+    return marks
+
+
+def run_starts(*columns: np.ndarray) -> np.ndarray:
+    """Where each run of rows that are equal in all columns begins, i64."""
+    return np.flatnonzero(changes(*columns))
+
+
+def expand(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the ranges [first, first + count), and which range each is of, both i64."""
+    of_range = np.repeat(np.arange(len(count)), count)
+    within = np.arange(len(of_range)) - np.repeat(np.cumsum(count) - count, count)
+    return first[of_range] + within, of_range

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_eval.labelled_boxes import LabelledBoxes, run_starts, stable_order
+from ava_eval.labelled_boxes import LabelledBoxes, changes, expand, run_starts, stable_order
 
 MIN_OVERLAP = 0.5
 _CHUNK = 1 << 16  # pairs looked at together
@@ -105,9 +105,7 @@ def _stand_ins(truth: LabelledBoxes) -> np.ndarray:
         value = truth.corners[truth.box[rows], corner]
         order = np.lexsort((value, group))
         group, rows, value = group[order], rows[order], value[order]
-        new = np.ones(len(rows), dtype=bool)
-        new[1:] = (group[1:] != group[:-1]) | (value[1:] != value[:-1])
-        group, rows = _with_equals(np.cumsum(new), rows)
+        group, rows = _with_equals(np.cumsum(changes(group, value)), rows)
     starts = run_starts(group)
     stand_in[rows] = np.repeat(rows[starts], np.diff(starts, append=len(rows)))
     return stand_in
@@ -151,13 +149,8 @@ def _pairs(
         if not len(some):
             continue
         count = size[place[some]]
-        first_pair = np.cumsum(count) - count
-        within = np.arange(count.sum()) - np.repeat(first_pair, count)
-        yield (
-            np.repeat(candidate[some], count),
-            rows[np.repeat(start[place[some]], count) + within],
-            first_pair,
-        )
+        pair, of_candidate = expand(start[place[some]], count)
+        yield candidate[some][of_candidate], rows[pair], np.cumsum(count) - count
 
 
 def places(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ava_eval.evaluation_inputs import Inputs
 from ava_eval.frame_map import FrameMap
-from ava_eval.inputs import Inputs
 from ava_eval.protocol import Protocol
 from ava_eval.text import count
 
@@ -32,20 +32,20 @@ def notices(result: FrameMap, inputs: Inputs, protocol: Protocol, file: int = 0)
         else f"of {found} not in {truth}: detections there were ignored; if nobody acts there, "
         "add rows of 'video_id,timestamp' to the ground truth",
     )
-    for path, counts, noun in ((truth, of_truth, "box"), (found, of_found, "detection")):
+    for side, path, noun in (("groundtruth", truth, "box"), ("detections", found, "detection")):
         tell(
-            counts["unlisted"],
+            of_result[f"{side}_unlisted"],
             noun,
             f"in {path} of actions that {labels} does not list: skipped",
         )
         tell(
-            counts["outside"],
+            of_result[f"{side}_outside"],
             noun,
             f"in {path} reaching outside [0, 1]: scored as they are; coordinates are fractions of "
             "the frame's width and height",
         )
     tell(
-        of_truth["undefined"],
+        of_result["groundtruth_undefined"],
         "box",
         f"in {truth} with NaN corners: they count, but nothing can find them",
     )
@@ -57,8 +57,7 @@ def notices(result: FrameMap, inputs: Inputs, protocol: Protocol, file: int = 0)
     tell(
         of_result["dropped_by_capacity"],
         "detection",
-        f"in {found} beyond the best {_capacity(protocol)}: dropped; write at most 50 rows a "
-        "keyframe",
+        f"in {found} beyond the best {_capacity(protocol)}: dropped",
     )
     tell(
         of_result["invalid_boxes"],
@@ -90,8 +89,8 @@ def notices(result: FrameMap, inputs: Inputs, protocol: Protocol, file: int = 0)
 
 def _capacity(protocol: Protocol) -> str:
     if protocol.class_capacity is not None:
-        return f"{protocol.class_capacity} of their keyframe and class"
-    return f"{protocol.capacity} of their keyframe"
+        return f"{protocol.class_capacity} rows of their keyframe and class"
+    return f"{protocol.capacity} rows of their keyframe"
 
 
 def _invalid(protocol: Protocol) -> str:

@@ -48,16 +48,23 @@ def rank_equal_scores(
     rank = np.arange(len(found))
     doubtful = _where_order_matters(found, hits)
     if protocol.order == "heap":
-        for frame in _groups(listed.keyframe_of_row, found.keyframe_of_row[doubtful]):
-            ordered = heap_order(listed, frame, protocol.capacity)
-            place = np.searchsorted(rows, ordered)
-            place[place == len(rows)] = 0
-            scored = rows[place] == ordered  # the others were invalid
-            rank[place[scored]] = np.flatnonzero(scored)
+        groups = _groups(listed.keyframe_of_row, found.keyframe_of_row[doubtful])
+        orders = (heap_order(listed, frame, protocol.capacity) for frame in groups)
     elif protocol.order == "argsort":
-        group = found.cell_of_row(int(found.action.max(initial=0)) + 1)
-        for mine in _groups(group, group[doubtful]):
-            rank[mine[np.argsort(found.score[mine])[::-1]]] = np.arange(len(mine))
+        actions = int(listed.action.max(initial=0)) + 1
+        cell = listed.cell_of_row(actions)
+        taken = listed.on_boxes(protocol.sound(listed.corners))
+        taken &= listed.score > protocol.lowest_score
+        groups = _groups(cell, cell[rows[doubtful]])
+        groups = (group[taken[group]] for group in groups)
+        orders = (group[np.argsort(listed.score[group])[::-1]] for group in groups)
+    else:
+        return rank
+    for ordered in orders:
+        place = np.searchsorted(rows, ordered)
+        place[place == len(rows)] = 0
+        scored = rows[place] == ordered  # the others were left out
+        rank[place[scored]] = np.flatnonzero(scored)
     return rank
 
 
@@ -102,10 +109,7 @@ def _where_order_matters(found: LabelledBoxes, hits: Hits) -> np.ndarray:
     correct = np.zeros(len(found), dtype=bool)
     correct[hits.found] = True
     rows = rows[np.lexsort((found.score[rows], group[rows]))]
-    new = np.ones(len(rows), dtype=bool)
-    new[1:] = group[rows[1:]] != group[rows[:-1]]
-    new[1:] |= found.score[rows[1:]] != found.score[rows[:-1]]
-    starts = np.flatnonzero(new)
+    starts = run_starts(group[rows], found.score[rows])
     size = np.diff(starts, append=len(rows))
     right = np.add.reduceat(correct[rows], starts, dtype=np.int64) if len(rows) else size
     return rows[np.repeat((right > 0) & (right < size), size)]

@@ -25,16 +25,21 @@ class Origin:
 
     name: str | PathLike[str]
     lines: np.ndarray | None = None
+    rows: np.ndarray | None = None  # the numbers of a table's rows, if it is not whole
 
     def where(self, keep: np.ndarray) -> Origin:
         """The origin of the rows of the mask ``keep``."""
-        return Origin(self.name, None if self.lines is None else self.lines[keep])
+        if self.lines is not None:
+            return Origin(self.name, self.lines[keep])
+        rows = np.arange(len(keep)) if self.rows is None else self.rows
+        return Origin(self.name, None, rows[keep])
 
     def error(
         self, row: int, column: str, expected: str, got: object, remedy: str = ""
     ) -> InputError:
         """The error for one cell; ``row`` counts from 0."""
         if self.lines is None:
+            row = row if self.rows is None else int(self.rows[row])
             return InputError.at(f"{self.name}: row {row}", None, column, expected, got, remedy)
         return InputError.at(self.name, int(self.lines[row]), column, expected, got, remedy)
 

@@ -9,7 +9,7 @@ be7854e, 3fee089 and 82304fa (today's); the others are the scorers of PySlowFast
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -19,6 +19,12 @@ import numpy as np
 # "argsort"  by descending score within each class, equal ones as numpy.argsort leaves them
 # "file"     as in the file, whatever the scores
 Order = Literal["heap", "stable", "argsort", "file"]
+
+
+# The order of equal scores: false positives first, which gives the lowest value of any order, or as
+# numpy.argsort leaves them, like the official script.
+Ties = Literal["fp-first", "official"]
+TIES: tuple[Ties, ...] = get_args(Ties)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,13 @@ class Protocol:
     precision: type[np.floating] = np.float64
     # What the original refuses and today's official script takes; we take it and say so.
     refuses: tuple[str, ...] = ()
+
+    def sound(self, corners: np.ndarray) -> np.ndarray:
+        """Marks the boxes f[B,4] that a detection may have -> bool[B]."""
+        x1, y1, x2, y2 = corners.T
+        if self.empty_boxes_count:
+            return ~((x1 > x2) | (y1 > y2))
+        return (x1 < x2) & (y1 < y2)
 
 
 _OLD = ("two_columns", "odd_times")

@@ -9,14 +9,13 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from ava_eval.average_precision import Ties
 from ava_eval.box_sets import BoxSet
 from ava_eval.capacity import within_capacity, within_class_capacity
 from ava_eval.keyframes import KeyframeNumbers, dense_numbers
 from ava_eval.labelled_boxes import LabelledBoxes, stable_order
 from ava_eval.matching import Hits, find_hits
 from ava_eval.official_order import OfficialOrder, in_order, official_order, rank_equal_scores
-from ava_eval.protocol import Protocol
+from ava_eval.protocol import Protocol, Ties
 
 # Marks the rows that a rule keeps; None: all of them.
 Rule = Callable[[LabelledBoxes], np.ndarray | None]
@@ -118,11 +117,10 @@ def score(
     counts = Counter(
         keyframes=int(counting.sum()),
         groundtruth=truth_set.counts["boxes"],
-        detections=found_set.counts["boxes"],
+        detections=found_set.counts["rows"],
         ignored_keyframes=int((detected & ~counting & ~dropped).sum()),
         excluded_keyframes=int((dropped & (known | detected)).sum()),
-        outside_boxes=truth_set.counts["outside"] + found_set.counts["outside"],
-        infinite_scores=found_set.counts["infinite"],
+        detections_two_columns=found_set.counts["two_columns"],
         groundtruth_unlisted=truth_set.counts["unlisted"],
         detections_unlisted=found_set.counts["unlisted"],
         dropped_by_capacity=0,
@@ -137,6 +135,9 @@ def score(
     rules = _rules(protocol, counting, dropped)
     found, rows, left_out = _apply(rules, _in_precision(protocol, listed), ties == "official")
     counts.update(left_out)
+    counts["groundtruth_outside"], counts["groundtruth_undefined"] = _odd_corners(truth)
+    counts["detections_outside"], _ = _odd_corners(found)
+    counts["infinite_scores"] = int(np.isinf(found.score).sum())
     hits, order = _find(protocol, found, truth), None
     if rows is not None:
         # Which of equal scores argsort puts first depends on their type too.
@@ -204,7 +205,7 @@ def _rules(
     yield "detections_ignored", lambda boxes: _on_boxes(boxes, counting[boxes.keyframe])
     if (capacity := protocol.capacity) is not None:
         yield "dropped_by_capacity", lambda boxes: within_capacity(boxes, capacity)
-    yield "invalid_boxes", lambda boxes: _on_boxes(boxes, _sound(boxes.corners, protocol))
+    yield "invalid_boxes", lambda boxes: _on_boxes(boxes, protocol.sound(boxes.corners))
     if protocol.lowest_score > -np.inf:
         yield "low_scores", lambda boxes: boxes.score > protocol.lowest_score
     if (of_class := protocol.class_capacity) is not None:
@@ -215,17 +216,19 @@ def _on_boxes(boxes: LabelledBoxes, flags: np.ndarray) -> np.ndarray | None:
     return None if flags.all() else boxes.on_boxes(flags)
 
 
-def _sound(corners: np.ndarray, protocol: Protocol) -> np.ndarray:
-    """Marks the boxes f[B,4] that a detection may have."""
-    x1, y1, x2, y2 = corners.T
-    if protocol.empty_boxes_count:
-        return ~((x1 > x2) | (y1 > y2))
-    return (x1 < x2) & (y1 < y2)
-
-
 def _in_precision(protocol: Protocol, boxes: LabelledBoxes) -> LabelledBoxes:
     with np.errstate(over="ignore"):
         return replace(boxes, corners=boxes.corners.astype(protocol.precision, copy=False))
+
+
+def _odd_corners(boxes: LabelledBoxes) -> tuple[int, int]:
+    """Rows with a corner outside [0, 1], and rows with a corner that is NaN."""
+    undefined = np.isnan(boxes.corners).any(axis=1)
+    inside = np.all((boxes.corners >= 0) & (boxes.corners <= 1), axis=1)
+    if inside.all():
+        return 0, 0
+    outside = boxes.on_boxes(~inside & ~undefined)
+    return int(outside.sum()), int(boxes.on_boxes(undefined).sum())
 
 
 def _members(size: int, *codes: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ there are; a video drawn twice counts twice on both sides. Files that are compar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +32,17 @@ class Bootstrap:
         return interval(self.mean).tolist(), np.stack([interval(column) for column in self.ap.T])
 
 
-def bootstrap(scored: Sequence[Scored], resamples: int = 1000, seed: int = 0) -> list[Bootstrap]:
+def bootstrap(
+    scored: Sequence[Scored],
+    resamples: int = 1000,
+    seed: int = 0,
+    on_class: Callable[[], None] = lambda: None,
+) -> list[Bootstrap]:
     """Draw videos and score again, the same draws for every file of detections.
 
     Equal scores are ordered with false positives first. A class without ground truth in a resample
-    has no AP there. All of ``scored`` share their ``KeyframeNumbers``.
+    has no AP there. All of ``scored`` share their ``KeyframeNumbers``. ``on_class`` is called for
+    each class of each file.
     """
     videos = np.unique(np.concatenate([one.videos for one in scored]))
     weight = np.zeros((0, resamples), dtype=np.float32)
@@ -44,7 +50,7 @@ def bootstrap(scored: Sequence[Scored], resamples: int = 1000, seed: int = 0) ->
         rng = np.random.default_rng(seed)
         each = np.full(len(videos), 1 / len(videos))
         weight = rng.multinomial(len(videos), each, resamples).T.astype(np.float32)
-    return [_resample(one, videos, weight) for one in scored]
+    return [_resample(one, videos, weight, on_class) for one in scored]
 
 
 def interval(values: np.ndarray) -> np.ndarray:
@@ -55,21 +61,28 @@ def interval(values: np.ndarray) -> np.ndarray:
     return np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
 
 
-def _resample(scored: Scored, videos: np.ndarray, weight: np.ndarray) -> Bootstrap:
+def _resample(
+    scored: Scored,
+    videos: np.ndarray,
+    weight: np.ndarray,
+    on_class: Callable[[], None] = lambda: None,
+) -> Bootstrap:
     """``videos`` i64[V], ascending, are drawn as often as ``weight`` f32[V,R] says."""
     video = np.searchsorted(videos, scored.video_of_keyframe)
     of_found = video[scored.found.keyframe]
     num_truth = _truth_of_videos(scored.denominator, video, scored.num_classes, len(weight))
     ap = np.full((weight.shape[1], scored.num_classes), np.nan)
     for place, rows in enumerate(scored.rows_of_class):
-        if scored.num_truth[place] and (len(rows) or scored.protocol.undetected_classes_count):
-            ap[:, place] = _resampled_ap(
-                scored.scores[rows],
-                scored.correct[rows],
-                of_found[scored.found.box[rows]],
-                num_truth[place],
-                weight,
-            )
+        on_class()
+        if not scored.num_truth[place]:
+            continue
+        of_rows = of_found[scored.found.box[rows]]
+        ap[:, place] = _resampled_ap(
+            scored.scores[rows], scored.correct[rows], of_rows, num_truth[place], weight
+        )
+        if not scored.protocol.undetected_classes_count:
+            detections = np.bincount(of_rows, minlength=len(weight)) @ weight
+            ap[detections == 0, place] = np.nan
     return Bootstrap(np.array([mean_of_defined(row) for row in ap]), ap)
 
 

@@ -11,7 +11,7 @@ from ava_eval.capacity import within_capacity
 from ava_eval.errors import InputError
 from ava_eval.files import write_detections
 from ava_eval.keyframes import keyframe_codes
-from ava_eval.labelled_boxes import LabelledBoxes
+from ava_eval.labelled_boxes import LabelledBoxes, run_starts
 from ava_eval.origin import Origin
 from ava_eval.tables import (
     BOX,
@@ -91,6 +91,4 @@ def _first_of_equals(boxes: LabelledBoxes) -> np.ndarray:
     """Rows, ascending, without those that repeat the box and action of one with a better score."""
     box = boxes.with_distinct_boxes().box
     order = np.lexsort((-boxes.score, boxes.action, box))
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = np.diff(box[order]).astype(bool) | np.diff(boxes.action[order]).astype(bool)
-    return np.sort(order[new])
+    return np.sort(order[run_starts(box[order], boxes.action[order])])

@@ -44,28 +44,44 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], name: str) -> N
         raise InputError(f"{name}: expected the columns {' '.join(columns)}; missing: {missing}")
 
 
+# What strict checks expect: the writer of challenge files and ``validate`` share it.
+A_VIDEO_ID = "the id of a video, without blanks around it"
+A_TIME = "a finite time in seconds"
+A_BOX = "a box within [0, 1], with x1 < x2 and y1 < y2"
+A_SCORE = "a finite number"
+
+
+def is_video_id(name: str) -> bool:
+    """Whether a video may be called so: not empty, no blanks around it."""
+    return name != "" and name == name.strip()
+
+
+def are_boxes(x1: np.ndarray, y1: np.ndarray, x2: np.ndarray, y2: np.ndarray) -> np.ndarray:
+    """Marks the boxes that lie in [0, 1] and have an area -> bool[N]."""
+    return (x1 >= 0) & (y1 >= 0) & (x2 <= 1) & (y2 <= 1) & (x1 < x2) & (y1 < y2)
+
+
 def require_video_ids(table: pd.DataFrame, origin: Origin) -> None:
     """Strict: every video has an id, without blanks around it."""
-    names = table["video_id"].astype(str)
-    good = (names != "") & (names == names.str.strip())
-    expected = "the id of a video, without blanks around it"
-    origin.require(good.to_numpy(bool), table, "video_id", expected)
+    wrong = [name for name in table["video_id"].unique() if not is_video_id(str(name))]
+    good = ~table["video_id"].isin(wrong).to_numpy(bool)
+    origin.require(good, table, "video_id", A_VIDEO_ID)
 
 
 def require_times(table: pd.DataFrame, origin: Origin) -> None:
     """Strict: every time is a finite number of seconds."""
     good = np.isfinite(table["timestamp"].to_numpy(np.float64))
-    origin.require(good, table, "timestamp", "a finite time in seconds")
+    origin.require(good, table, "timestamp", A_TIME)
 
 
 def require_boxes(table: pd.DataFrame, origin: Origin) -> None:
     """Strict: every box lies in [0, 1] and has an area."""
     x1, y1, x2, y2 = (table[column].to_numpy(np.float64) for column in BOX)
     origin.require(
-        (x1 >= 0) & (y1 >= 0) & (x2 <= 1) & (y2 <= 1) & (x1 < x2) & (y1 < y2),
+        are_boxes(x1, y1, x2, y2),
         table,
         BOX,
-        "a box within [0, 1], with x1 < x2 and y1 < y2",
+        A_BOX,
         "coordinates are fractions of the frame's width and height: correct or remove the row",
     )
 
@@ -86,7 +102,7 @@ def require_scores(table: Columns, origin: Origin, finite: bool = False) -> None
     """No score is NaN; strict: none is infinite either."""
     score = np.asarray(table["score"], np.float64)
     good = np.isfinite(score) if finite else ~np.isnan(score)
-    origin.require(good, table, "score", "a finite number" if finite else "a number, not NaN")
+    origin.require(good, table, "score", A_SCORE if finite else "a number, not NaN")
 
 
 def require_whole_actions(table: pd.DataFrame, origin: Origin) -> None:

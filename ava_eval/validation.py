@@ -17,12 +17,13 @@ import numpy as np
 
 from ava_eval.box_sets import BoxSetBuilder
 from ava_eval.capacity import CAPACITY, within_capacity
+from ava_eval.categorical import Categorical
 from ava_eval.csv_blocks import BYTE_ORDER_MARK, read_blocks
-from ava_eval.csv_parsing import NAMES, Block, Problem
-from ava_eval.input_files import Digest
+from ava_eval.csv_parsing import Block, Problem
 from ava_eval.keyframes import KeyframeNumbers, dense_numbers, format_times
 from ava_eval.labelled_boxes import LabelledBoxes, distinct, run_starts, stable_order
-from ava_eval.words import Words
+from ava_eval.open_files import Digest
+from ava_eval.tables import A_BOX, A_SCORE, A_TIME, A_VIDEO_ID, BOX, are_boxes, is_video_id
 
 _EXAMPLES = 20  # rows of a kind whose content is kept
 # What each rule expects, and what to do about rows that break it.
@@ -33,14 +34,14 @@ RULES = {
         "write one row for each box and action, with its score",
     ),
     "cells": ("cells that can be read", "correct what wrote them"),
-    "video_id": ("the id of a video, without blanks around it", "correct the id"),
-    "timestamp": ("a finite time in seconds", "correct the time"),
+    "video_id": (A_VIDEO_ID, "correct the id"),
+    "timestamp": (A_TIME, "correct the time"),
     "action": ("an action of the label map", "leave these rows out, they are not evaluated"),
     "box": (
-        "a box within [0, 1], with x1 < x2 and y1 < y2",
+        A_BOX,
         "coordinates are fractions of the frame's width and height: clip or remove the box",
     ),
-    "score": ("a finite number", "correct what wrote the score"),
+    "score": (A_SCORE, "correct what wrote the score"),
     "keyframe": ("a keyframe of the list", "leave these rows out, or correct their video or time"),
     "excluded": ("a keyframe that is not excluded", "leave these rows out"),
     "duplicate": (
@@ -161,16 +162,14 @@ class _Check:
         )
         block = block.where(width == 8)
         video, time, action = block.video, block.time, block.action
-        stripped = np.array([name != "" and name == name.strip() for name in video.values])
-        finite = np.isfinite(np.array(time.values, dtype=np.float64))
-        listed = np.array([number in self._ids for number in action.values], dtype=bool)
-        x1, y1, x2, y2 = block.corners
-        sound = (x1 >= 0) & (y1 >= 0) & (x2 <= 1) & (y2 <= 1) & (x1 < x2) & (y1 < y2)
+        named = np.array([is_video_id(name) for name in video.categories], dtype=bool)
+        finite = np.isfinite(np.array(time.categories, dtype=np.float64))
+        listed = np.array([number in self._ids for number in action.categories], dtype=bool)
         for kind, column, good, cells in (
-            ("video_id", "video_id", stripped[video.codes], [video]),
+            ("video_id", "video_id", named[video.codes], [video]),
             ("timestamp", "timestamp", finite[time.codes], [time]),
             ("action", "action_id", listed[action.codes], [action]),
-            ("box", ",".join(NAMES[2:6]), sound, block.corners),
+            ("box", ",".join(BOX), are_boxes(*block.corners), block.corners),
             ("score", "score", np.isfinite(block.eighth), [block.eighth]),
         ):
             rows = np.flatnonzero(~good)
@@ -235,11 +234,15 @@ class _Check:
 
 
 def _cells(
-    column: str, expected: str, cells: Sequence[Words | np.ndarray], rows: np.ndarray, place: int
+    column: str,
+    expected: str,
+    cells: Sequence[Categorical | np.ndarray],
+    rows: np.ndarray,
+    place: int,
 ) -> tuple[str, str, str]:
     """What an example says of one of the rows."""
     row = rows[place]
-    values = [c.values[c.codes[row]] if isinstance(c, Words) else c[row] for c in cells]
+    values = [c.categories[c.codes[row]] if isinstance(c, Categorical) else c[row] for c in cells]
     return column, expected, ",".join(str(value) for value in values)
 
 

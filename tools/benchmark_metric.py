@@ -148,7 +148,7 @@ STAGES = """
 import sys, time
 start = time.perf_counter()
 from ava_eval.frame_map import frame_map
-from ava_eval.inputs import read_inputs
+from ava_eval.evaluation_inputs import read_inputs
 from ava_eval.protocol import PROTOCOLS
 imported = time.perf_counter()
 inputs = read_inputs(sys.argv[1], [sys.argv[2]], sys.argv[3])

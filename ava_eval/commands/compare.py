@@ -6,12 +6,12 @@ import argparse
 
 import numpy as np
 
-from ava_eval.commands.output import write_json
-from ava_eval.commands.score import load, require_draws, warn, warn_of_few_videos
+from ava_eval.commands.arguments import load, require_draws
+from ava_eval.commands.output import progress_of_draws, warn, warn_of_few_videos, write_json
 from ava_eval.comparison import Comparison
 from ava_eval.comparison import compare as compare_scored
 from ava_eval.notices import notices
-from ava_eval.text import number
+from ava_eval.text import count, number
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -19,7 +19,10 @@ def compare(arguments: argparse.Namespace) -> int:
     require_draws(arguments)
     inputs, protocol = load(arguments, files=2)
     a, b = (inputs.score(protocol, file=file) for file in range(2))
-    comparison = compare_scored(a, b, inputs.classes, arguments.resamples, arguments.seed)
+    with progress_of_draws(2 * len(inputs.classes)) as on_class:
+        comparison = compare_scored(
+            a, b, inputs.classes, arguments.resamples, arguments.seed, on_class
+        )
     if arguments.json is not None:
         write_json(arguments.json, comparison.to_json() | {"inputs": inputs.files})
     results = (comparison.a, comparison.b)
@@ -50,14 +53,14 @@ def _text(comparison: Comparison, paths: list[str]) -> str:
         (comparison.resamples_a.intervals()[0], comparison.resamples_b.intervals()[0]),
         len(comparison.resamples_a.mean),
     )
-    better = comparison.probability_better
+    better, equal = comparison.shares
     lines += [
         "",
         f"mAP A  {number(a.mean)}  {_interval(low_a, signed=False)}",
         f"mAP B  {number(b.mean)}  {_interval(low_b, signed=False)}",
-        f"B - A  {_signed(comparison.delta)}  {_interval(comparison.delta_interval)}, better in "
-        + ("-" if better != better else f"{better:.1%}")
-        + f" of {draws} resamples of {comparison.num_videos} videos",
+        f"B - A  {_signed(comparison.delta)}  {_interval(comparison.delta_interval)}, B better in "
+        + ("-" if better != better else f"{better:.1%}, equal in {equal:.1%}")
+        + f" of {draws} resamples of {count(comparison.num_videos, 'video')}",
         f"{int(moved.sum())} of {int((~np.isnan(deltas)).sum())} classes moved: their interval "
         "leaves out zero (1 in 20 does by chance)",
         f"protocol {a.protocol}, equal scores {a.ties}",

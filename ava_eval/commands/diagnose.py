@@ -6,8 +6,8 @@ import argparse
 
 import numpy as np
 
-from ava_eval.commands.output import write_json
-from ava_eval.commands.score import load, warn
+from ava_eval.commands.arguments import load
+from ava_eval.commands.output import warn, write_json
 from ava_eval.diagnosis import CAUSES, Diagnosis
 from ava_eval.diagnosis import diagnose as explain
 from ava_eval.diagnosis.slices import FREQUENCIES, SIZES

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ava_eval.box_sets import read_keys
+from ava_eval.box_sources import read_keys
 from ava_eval.commands.output import require_new_file, write_json
-from ava_eval.inputs import FileNotes, read_classes
+from ava_eval.evaluation_inputs import FileNotes, read_classes
 from ava_eval.keyframes import KeyframeNumbers
 from ava_eval.text import count
 from ava_eval.validation import RULES, Validation, Violation, check_submission, ranges
 
-_RANGES = 12  # shown of the lines that are not shown one by one
+_RANGES, _FIRST = 12, 10_000  # shown of the lines that are not shown one by one; looked at
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -24,7 +24,7 @@ def validate(arguments: argparse.Namespace) -> int:
         arguments.json,
         [arguments.detections, arguments.labelmap, arguments.keyframes, arguments.excluded],
     )
-    numbers, notes = KeyframeNumbers(), FileNotes(arguments.json is not None)
+    numbers, notes = KeyframeNumbers(), FileNotes(arguments.json is not None, progress=True)
     classes = notes.read("labelmap", arguments.labelmap, read_classes)
     keys = {
         role: None if path is None else notes.read(role, path, partial(read_keys, numbers))
@@ -40,7 +40,7 @@ def validate(arguments: argparse.Namespace) -> int:
 
     result = notes.read("detections", arguments.detections, check)
     if arguments.json is not None:
-        write_json(arguments.json, result.to_json(notes.entries()))
+        write_json(arguments.json, result.to_json(notes.entries()), indent=None)
     for violation in result.violations:
         print("\n".join(_lines(arguments.detections, violation)))
     print(_summary(arguments, result))
@@ -61,9 +61,11 @@ def _lines(path: str, violation: Violation) -> list[str]:
     others = violation.lines[~np.isin(violation.lines, seen)]
     text = f"{path}: {violation.kind}: {count(len(violation.lines), 'row')}"
     if len(others):
-        runs = ranges(others)
+        runs = ranges(others[:_FIRST])
         some = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:_RANGES])
-        text += f", those not shown on lines {some}" + (", ..." if len(runs) > _RANGES else "")
+        text += f", those not shown on lines {some}" + (
+            ", ..." if len(runs) > _RANGES or len(others) > _FIRST else ""
+        )
     return [*shown, f"{text}; {remedy}"]
 
 

@@ -11,10 +11,12 @@ place of the box. A false positive of an action is the first of
 
 An action that was not found on a person has the first cause of
 
-- ``class``: a box lies on the person, but no row of it found the action,
-- ``localisation``: a box with the action lies near,
-- ``both``: a box without it lies near,
-- ``missed``: no box lies near: the person was not detected.
+- ``class``: a box lies on the person, but has no row of the action,
+- ``localisation``: a box with the action lies near, and on nobody,
+- ``both``: a box without it lies near, and on nobody,
+- ``missed``: the person has no box of their own; those on or near them found somebody else.
+
+(A row that the ground truth repeats can never be found; it counts as ``missed``.)
 
 To mend a cause takes its false positives away and its missed actions out of the recall; mending
 ``localisation`` moves, for each missed action, the best of its boxes onto the person instead. With
@@ -32,8 +34,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ava_eval.average_precision import area
-from ava_eval.diagnosis.people import TOUCHING, People
-from ava_eval.labelled_boxes import run_starts, stable_order
+from ava_eval.diagnosis.people import People
+from ava_eval.labelled_boxes import run_starts
 from ava_eval.matching import MIN_OVERLAP
 from ava_eval.scoring import Scored
 
@@ -55,12 +57,15 @@ class Causes:
     @classmethod
     def of(cls, scored: Scored, people: People) -> Causes:
         """Name the cause of each error."""
-        same, target = _same_action(people)
+        targets, place = people.targets, people.target_of_row
+        has_target = place >= 0
+        same = np.zeros(len(place))
+        same[has_target] = targets.overlap[place[has_target]]
         found = np.select(
             [
                 same >= MIN_OVERLAP,
                 people.found.on_boxes(people.on_person),
-                same >= TOUCHING,
+                has_target,
                 people.found.on_boxes(people.person >= 0),
             ],
             [DUPLICATE, CLASS, LOCALISATION, BOTH],
@@ -68,48 +73,22 @@ class Causes:
         ).astype(np.int8)
         found[scored.hits.found] = RIGHT
 
-        has_box = np.zeros(len(people.truth.keyframe), dtype=bool)
-        has_box[people.person[people.on_person]] = True
-        near_box = np.zeros_like(has_box)
-        near_box[people.touching[1]] = True
-        truth = np.select(
-            [people.truth.on_boxes(has_box), people.truth.on_boxes(near_box)],
-            [CLASS, BOTH],
-            MISSED,
-        ).astype(np.int8)
-        truth[scored.hits.truth] = RIGHT
+        pair, row = people.touching_rows
+        box, value = people.touching[0][pair], people.overlaps[pair]
+        scored_keys = people.key(people.found.box, people.found.action)
+        has_row = np.isin(people.key(box, people.truth.action[row]), scored_keys)
+        truth = np.full(len(people.truth), MISSED, dtype=np.int8)
+        truth[row[~people.on_person[box] & ~has_row]] = BOTH
         moved = np.flatnonzero(found == LOCALISATION)
-        moved = moved[truth[target[moved]] == BOTH]
-        moved = moved[np.lexsort((-people.found.score[moved], target[moved]))]
-        moved = moved[run_starts(target[moved])]
-        truth[target[moved]] = LOCALISATION
+        target = targets.truth[place[moved]]
+        truth[target] = LOCALISATION
+        truth[row[(value >= MIN_OVERLAP) & ~has_row]] = CLASS
+        truth[scored.hits.truth] = RIGHT
+
+        moved, target = moved[truth[target] == LOCALISATION], target[truth[target] == LOCALISATION]
+        order = np.lexsort((-people.found.score[moved], target))
+        moved = moved[order][run_starts(target[order])]
         return cls(found, truth, np.sort(moved))
-
-
-def _same_action(people: People) -> tuple[np.ndarray, np.ndarray]:
-    """For each scored row the largest overlap with a person who does its action, f64[N] (0 below
-    0.1), and the row of that action in the ground truth, i64[N] (-1: none)."""
-    box, person = people.touching
-    rows = stable_order(people.truth.box)
-    count = np.bincount(people.truth.box, minlength=len(people.truth.keyframe))
-    first = np.cumsum(count) - count
-    pair = np.repeat(np.arange(len(box)), count[person])
-    within = np.arange(len(pair)) - np.repeat(
-        np.cumsum(count[person]) - count[person], count[person]
-    )
-    row = rows[first[person[pair]] + within]
-    actions = 1 + max(int(side.action.max(initial=0)) for side in (people.truth, people.found))
-    key = box[pair].astype(np.int64) * actions + people.truth.action[row]
-    order = np.lexsort((row, -people.overlaps[pair], key))
-    order = order[run_starts(key[order])]
-    key, row, value = key[order], row[order], people.overlaps[pair][order]
-
-    wanted = people.found.box.astype(np.int64) * actions + people.found.action
-    place = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
-    known = key[place] == wanted if len(key) else np.zeros(len(wanted), dtype=bool)
-    same, target = np.zeros(len(wanted)), np.full(len(wanted), -1)
-    same[known], target[known] = value[place[known]], row[place[known]]
-    return same, target
 
 
 @dataclass(frozen=True)

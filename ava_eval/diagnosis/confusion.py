@@ -48,7 +48,6 @@ def confusions(scored: Scored, people: People, causes: Causes, classes: Classes)
 
 def _labels(people: People) -> tuple[np.ndarray, np.ndarray]:
     """The distinct actions of the people, and where those of each begin."""
-    actions = int(people.truth.action.max(initial=0)) + 1
-    cell = np.unique(people.truth.box.astype(np.int64) * actions + people.truth.action)
-    first = np.searchsorted(cell // actions, np.arange(len(people.truth.keyframe) + 1))
-    return first, cell % actions
+    key = np.unique(people.key(people.truth.box, people.truth.action))
+    first = np.searchsorted(key, np.arange(len(people.truth.keyframe) + 1) * people.num_actions)
+    return first, key % people.num_actions

@@ -84,11 +84,13 @@ def _of_rows(name: str, scored: Scored, truth: np.ndarray, found: np.ndarray) ->
     aps = []
     for rows, number in zip(scored.rows_of_class, num_truth, strict=True):
         mine = rows[found[rows]]
+        if not len(mine) and not scored.protocol.undetected_classes_count:
+            continue
         aps.append(average_precision(scored.scores[mine], scored.correct[mine], int(number)))
     return {
         "name": name,
         "mAP": mean_of_defined(np.array(aps)),
-        "classes": int((num_truth > 0).sum()),
+        "classes": int((~np.isnan(aps)).sum()),
         "groundtruth": int(truth.sum()),
         "detections": int(found.sum()),
     }

@@ -9,6 +9,8 @@ import math
 from collections import defaultdict
 from decimal import Decimal
 
+import numpy as np
+
 Row = list  # video, time as its key's text, x1, y1, x2, y2, action, score; or only the first two
 
 
@@ -53,15 +55,14 @@ def kept_boxes(rows: list[Row], ids: list[int], capacity: int) -> dict[tuple, li
 
 
 def iou(a: tuple, b: tuple) -> float:
-    """NaN where numpy has one."""
-    (_, _, top, left, bottom, right), (_, _, top2, left2, bottom2, right2) = a, b
-    sides = [min(bottom, bottom2) - max(top, top2), min(right, right2) - max(left, left2)]
-    if any(math.isnan(corner) for corner in (*a[2:], *b[2:])):
-        return math.nan
-    inter = max(0.0, sides[0]) * max(0.0, sides[1])
-    area, area2 = (bottom - top) * (right - left), (bottom2 - top2) * (right2 - left2)
-    union = area + area2 - inter
-    return inter / union if union and not math.isnan(union) and not math.isinf(union) else math.nan
+    """As numpy has it, infinities and NaN too."""
+    top, left, bottom, right = map(np.float64, a[2:])
+    top2, left2, bottom2, right2 = map(np.float64, b[2:])
+    with np.errstate(all="ignore"):
+        height = np.maximum(0.0, np.minimum(bottom, bottom2) - np.maximum(top, top2))
+        width = np.maximum(0.0, np.minimum(right, right2) - np.maximum(left, left2))
+        area, area2 = (bottom - top) * (right - left), (bottom2 - top2) * (right2 - left2)
+        return float(height * width / (area + area2 - height * width))
 
 
 def frame_labels(detections: list[tuple], truth: list[tuple]) -> list[tuple[float, bool]]:

@@ -21,7 +21,9 @@ ROW = b"v,0902,0.1,0.2,0.3,0.4,5,0.5\n"
 
 
 def rows_of(block: Block) -> list[tuple]:
-    words = [[w.values[code] for code in w.codes] for w in (block.video, block.time, block.action)]
+    words = [
+        [w.categories[code] for code in w.codes] for w in (block.video, block.time, block.action)
+    ]
     numbers = [column.tolist() for column in (*block.corners, block.eighth, block.width)]
     return list(zip(*words, *numbers, block.lines.tolist(), strict=True))
 
@@ -61,7 +63,8 @@ def test_fast_parser_reads_what_the_plain_one_reads(rows: list[str]) -> None:
 def test_the_fast_parser_is_used() -> None:
     assert csv_parsing.parse_fast(ROW * 3, labels=True) is not None
     assert csv_parsing.parse_fast(ROW + b"\n", labels=True) is None
-    assert csv_parsing.parse_fast(ROW.replace(b"0.5", b"nan"), labels=True) is None
+    assert csv_parsing.parse_fast(ROW + ROW.replace(b"0.2", b"nan") + ROW, labels=True) is not None
+    assert csv_parsing.parse_fast(ROW + ROW.replace(b"0.2", b"nan(1)"), labels=True) is None
 
 
 MIXED = (

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ava_eval import evaluate
 from ava_eval.diagnosis import CAUSES, Diagnosis, diagnose
+from ava_eval.diagnosis.causes import Causes, losses
+from ava_eval.diagnosis.people import People
 from ava_eval.frame_map import score_tables
 from ava_eval.protocol import PROTOCOLS
 from ava_eval.tables import BOX
@@ -208,3 +213,157 @@ def test_nothing_to_explain(protocol: str) -> None:
         diagnosis = explain(one, perfect(other), protocol=protocol)
         answer = diagnosis.to_json()
         assert {cause["name"] for cause in answer["causes"]} == set(CAUSES)
+
+
+def crowded(seed: int, keyframes: int = 30) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """People who overlap, with boxes between them, some moved, some of another action."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for frame in range(keyframes):
+        for person in range(rng.integers(1, 5)):
+            x, y = rng.uniform(0, 0.3, 2)
+            for action in rng.choice(IDS, rng.integers(1, 3), replace=False):
+                box = (x, y, x + rng.uniform(0.3, 0.5), y + rng.uniform(0.3, 0.5))
+                rows.append((f"v{frame % 4}", 900.0 + frame, *box, int(action), person))
+    truth = pd.DataFrame(rows, columns=["video_id", "timestamp", *BOX, "action_id", "person_id"])
+    return truth, random_detections(truth, seed)
+
+
+@pytest.mark.parametrize("protocol", ["2020", "2019", "2018", "pyslowfast"])
+@pytest.mark.parametrize("seed", range(8))
+def test_perfect_parts_are_never_worse(seed: int, protocol: str) -> None:
+    truth, found = crowded(seed)
+    diagnosis = explain(truth, found, protocol=protocol)
+    for name in ("perfect_boxes", "perfect_classes", "ceiling"):
+        assert diagnosis.oracles[name] >= diagnosis.result.mean
+    assert diagnosis.oracles["ceiling"] < 1
+
+
+def test_ceiling_counts_each_action_by_the_people_who_do_it() -> None:
+    """One box on two people who overlap: it finds each of them by another action."""
+    where = ("v", 900.0)
+    people = [(*where, 0.1, 0.1, 0.5, 0.5, 1, 0), (*where, 0.1, 0.1, 0.5, 0.55, 12, 1)]
+    truth = pd.DataFrame(people, columns=["video_id", "timestamp", *BOX, "action_id", "person_id"])
+    found = truth.drop(columns="person_id").assign(y2=0.5, score=0.9)
+    diagnosis = explain(truth, found)
+    assert diagnosis.result.mean == 1
+    assert set(diagnosis.oracles.values()) == {1.0}
+
+
+def test_one_box_for_two_people_leaves_one_of_them_missed() -> None:
+    where = ("v", 900.0)
+    people = [(*where, 0.1, 0.1, 0.5, 0.5, 1, 0), (*where, 0.1, 0.12, 0.5, 0.52, 1, 1)]
+    truth = pd.DataFrame(people, columns=["video_id", "timestamp", *BOX, "action_id", "person_id"])
+    found = truth[:1].drop(columns="person_id").assign(score=0.9)
+    assert explain(truth, found).share()["missed"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shares_are_the_mean_gain_over_all_orders_of_mending(seed: int) -> None:
+    """Mend the tables themselves, each set of causes, and evaluate them anew."""
+    truth, found = crowded(seed, keyframes=20)
+    found = found[::4].reset_index(drop=True)
+    scored, classes = score_tables(truth, found, LABELS, protocol="2018")
+    people = People.of(scored)
+    causes = Causes.of(scored, people)
+    assert len({*causes.found, *causes.truth} - {-1}) >= 5
+    target = people.targets.truth[people.target_of_row[causes.moved]]
+
+    def mended(subset: frozenset[int]) -> np.ndarray:
+        dropped = np.isin(causes.found, list(subset))
+        lost = np.isin(causes.truth, list(subset - {CAUSES.index("localisation")}))
+        boxes = found.copy()
+        if CAUSES.index("localisation") in subset:
+            dropped[causes.moved] = False
+            boxes.loc[causes.moved, BOX] = truth.loc[target, BOX].to_numpy()
+        ap = evaluate(truth[~lost], boxes[~dropped], LABELS, protocol="2018").ap
+        return np.where(np.isnan(ap), 1.0, ap)
+
+    assert len(scored.found) == len(found)
+    assert len(scored.truth) == len(truth)
+    places = range(len(CAUSES))
+    subsets = [frozenset(s) for n in range(7) for s in itertools.combinations(places, n)]
+    ap = {subset: mended(subset) for subset in subsets}
+    gains = np.zeros((len(IDS), len(CAUSES)))
+    for order in itertools.permutations(places):
+        for step, cause in enumerate(order):
+            before = frozenset(order[:step])
+            gains[:, cause] += (ap[before | {cause}] - ap[before]) / math.factorial(6)
+    found_losses = losses(scored, causes, np.ones(len(classes), dtype=bool))
+    np.testing.assert_allclose(found_losses.share, gains, atol=1e-12)
+    alone = np.stack([ap[frozenset([i])] - ap[frozenset()] for i in places], axis=1)
+    np.testing.assert_allclose(found_losses.alone, alone, atol=1e-12)
+
+
+def test_slices_leave_out_what_mmaction2_leaves_out() -> None:
+    truth = world(people=1, keyframes=10)
+    found = perfect(truth)
+    found = found[(found["action_id"] == 12).to_numpy()]
+    diagnosis = explain(truth, found, protocol="mmaction2")
+    assert diagnosis.result.mean == 1
+    slices = [part for part in diagnosis.slices["size"] if part["groundtruth"]]
+    assert [part["mAP"] for part in slices] == [1.0] * len(slices)
+
+
+def test_detections_of_other_sizes_are_left_out() -> None:
+    """A false positive on a small person, and one of the size of its own, spoil no other slice."""
+    where = ("v", 900.0)
+    small, large = (0.0, 0.0, 0.2, 0.4), (0.3, 0.0, 1.0, 1.0)
+    people = [(*where, *small, 1, 0), (*where, *large, 12, 1)]
+    truth = pd.DataFrame(people, columns=["video_id", "timestamp", *BOX, "action_id", "person_id"])
+    rows = [
+        (*where, *large, 12, 0.5),
+        (*where, 0.0, 0.0, 0.21, 0.6, 12, 0.9),  # of medium size, on the small person
+        (*where, 0.22, 0.9, 0.28, 0.99, 12, 0.8),  # small, on nobody
+        (*where, *small, 1, 0.7),
+    ]
+    found = pd.DataFrame(rows, columns=["video_id", "timestamp", *BOX, "action_id", "score"])
+    sizes = {part["name"]: part for part in explain(truth, found).slices["size"]}
+    assert sizes["large"]["mAP"] == 1
+    assert sizes["small"]["mAP"] == 1
+    assert [sizes[name]["detections"] for name in ("small", "medium", "large")] == [3, 0, 1]
+
+
+def two_rows(*boxes_and_scores: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One person doing action 1, and boxes moved sideways by a part of their width."""
+    where = ("v", 900.0)
+    columns = ["video_id", "timestamp", *BOX, "action_id", "person_id"]
+    truth = pd.DataFrame([(*where, 0.1, 0.1, 0.5, 0.5, 1, 0)], columns=columns)
+    found = [(*where, 0.1 + x, 0.1, 0.5 + x, 0.5, 1, score) for x, score in boxes_and_scores]
+    return truth, pd.DataFrame(found, columns=[*columns[:7], "score"])
+
+
+def test_the_best_of_several_near_boxes_is_moved() -> None:
+    """Mended, the better one is right and comes before the false positive between them."""
+    truth, found = two_rows((0.2, 0.9), (0.25, 0.3))
+    ghost = found[:1].assign(x1=0.9, x2=0.99, score=0.5)
+    diagnosis = explain(truth, pd.concat([found, ghost], ignore_index=True))
+    assert diagnosis.alone()["localisation"] == pytest.approx(1.0)
+    assert diagnosis.alone()["background"] == 0
+
+
+def test_a_box_near_a_person_overlaps_by_a_tenth() -> None:
+    for x, cause in ((0.32, "localisation"), (0.33, "background")):  # overlaps 0.111 and 0.096
+        diagnosis = explain(*two_rows((x, 0.9)))
+        false_positives = dict(
+            zip(CAUSES, diagnosis.losses.false_positives.sum(axis=0), strict=True)
+        )
+        assert false_positives[cause] == 1
+
+
+def test_perfect_boxes_keep_the_best_score() -> None:
+    truth, found = two_rows((0.2, 0.3), (0.25, 0.9))
+    other = truth.assign(timestamp=901.0)
+    wrong = found[:1].assign(timestamp=901.0, action_id=1, score=0.5, x1=0.1, x2=0.5)
+    truth = pd.concat([truth, other.assign(action_id=12)], ignore_index=True)
+    diagnosis = explain(truth, pd.concat([found, wrong], ignore_index=True))
+    # Action 1: right with 0.9, wrong with 0.5; action 12 has no detection.
+    assert diagnosis.oracles["perfect_boxes"] == pytest.approx(0.5)
+
+
+def test_perfect_classes_keep_the_best_score_of_the_box() -> None:
+    truth, found = two_rows((0.0, 0.3))
+    better = found.assign(action_id=12, score=0.9)
+    ghost = found.assign(x1=0.9, x2=0.99, score=0.5)
+    diagnosis = explain(truth, pd.concat([found, better, ghost], ignore_index=True))
+    assert diagnosis.oracles["perfect_classes"] == pytest.approx(1.0)

@@ -115,8 +115,11 @@ def test_counts_close(truth, detections, label_map) -> None:
         "detections": 55,
         "ignored_keyframes": 1,
         "excluded_keyframes": 0,
-        "outside_boxes": 1,
-        "infinite_scores": 51,
+        "detections_two_columns": 0,
+        "groundtruth_outside": 0,
+        "groundtruth_undefined": 0,
+        "detections_outside": 1,
+        "infinite_scores": 50,
         "groundtruth_excluded": 0,
         "groundtruth_unlisted": 0,
         "detections_unlisted": 1,
@@ -205,3 +208,67 @@ def test_bad_input(truth, detections, label_map, change, message) -> None:
 def test_missing_column(truth, detections, label_map) -> None:
     with pytest.raises(InputError, match=r"detections: expected the columns .* \['score'\]"):
         evaluate(truth, detections([]).drop(columns="score"), label_map)
+
+
+QUIRKS = {
+    # name: (detections, {protocol: AP of class 1})
+    "scores that float32 does not tell apart": (
+        [("v", 902.0, *BOX, 1, 0.5 + 1e-9), ("v", 902.0, *ELSEWHERE, 1, 0.5)],
+        {"2020": 0.5, "2018": 0.5, "pyslowfast": 0.5, "mmaction2": 0.25},
+    ),
+    "a box without area": (
+        [("v", 902.0, 0.7, 0.1, 0.7, 0.5, 1, 0.9), ("v", 902.0, *BOX, 1, 0.8)],
+        {"2020": 0.5, "2019": 0.5, "2018": 0.5, "pyslowfast": 0.5, "mmaction2": 0.25},
+    ),
+    "corners inverted in float64 only": (
+        [("v", 902.0, 0.7, 0.1, 0.7 - 1e-9, 0.5, 1, 0.9), ("v", 902.0, *BOX, 1, 0.8)],
+        {"2020": 0.5, "mmaction2": 0.25},
+    ),
+    "an overlap of a half in float32 only": (
+        [("v", 902.0, 0.125, 0.125, 0.5, 0.3125 - 1e-9, 1, 0.9)],
+        {"2020": 0.0, "mmaction2": 0.5},
+    ),
+    "a keyframe that the ground truth does not know": (
+        [("v", 904.0, *BOX, 1, 0.9), ("v", 902.0, *BOX, 1, 0.8)],
+        {"2020": 0.5, "2019": 0.25, "2018": 0.25, "pyslowfast": 0.25, "mmaction2": 0.5},
+    ),
+    "a worse box first in the file": (
+        [("v", 902.0, *BOX, 1, 0.1), ("v", 902.0, *BOX, 1, 0.9)],
+        {"2020": 0.5, "2019": 0.5, "2018": 0.5, "pyslowfast": 0.25, "mmaction2": 0.5},
+    ),
+    "log-probabilities": (
+        [("v", 902.0, *BOX, 1, -10.0), ("v", 903.0, *BOX, 1, -9.9)],
+        {"2020": 1.0, "2019": 1.0, "2018": 0.5, "pyslowfast": 1.0, "mmaction2": 1.0},
+    ),
+    "more than 50 rows a keyframe": (
+        [("v", 902.0, *ELSEWHERE, 15, 0.9)] * 50 + [("v", 902.0, *BOX, 1, 0.8)],
+        {"2020": 0.0, "2019": 0.0, "2018": 0.5, "pyslowfast": 0.5, "mmaction2": 0.5},
+    ),
+    "more than 10,000 rows a keyframe and class": (
+        [("v", 902.0, *ELSEWHERE, 1, 0.9)] * 10_000 + [("v", 902.0, *BOX, 1, 0.8)],
+        {"2018": 0.0, "pyslowfast": 0.5 / 10_001, "mmaction2": 0.5 / 10_001},
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("rows", "protocol", "ap"),
+    [(rows, name, ap) for rows, expected in QUIRKS.values() for name, ap in expected.items()],
+    ids=[f"{case}-{name}" for case, (_, expected) in QUIRKS.items() for name in expected],
+)
+def test_quirks_of_protocols(truth, detections, label_map, rows, protocol, ap) -> None:
+    result = evaluate(truth, detections(rows), label_map, protocol=protocol)
+    assert result.per_class["ap"][0] == pytest.approx(ap, abs=1e-15)
+
+
+def test_classes_without_detections_and_excluded_truth(truth, detections, label_map) -> None:
+    """The two rules of mmaction2's mean."""
+    found = detections([("v", 902.0, *BOX, 1, 0.9)])
+    excluded = pd.DataFrame({"video_id": ["v"], "timestamp": [903.0]})
+    means = {
+        protocol: evaluate(truth, found, label_map, excluded=excluded, protocol=protocol).mean
+        for protocol in ("2019", "mmaction2")
+    }
+    assert means == {"2019": 1.0, "mmaction2": 0.5}
+    assert evaluate(truth, found, label_map, protocol="2019").mean == 0.25
+    assert evaluate(truth, found, label_map, protocol="mmaction2").mean == 0.5

@@ -79,8 +79,11 @@ def expected_ap(truth: bytes, found: bytes) -> dict[int, float] | None:
 
 def is_refused_by_us(truth: bytes, found: bytes) -> bool:
     """What we refuse though the script goes on: NaN scores, inverted ground truth."""
-    boxes = [row for row in official.read(truth) if len(row) > 2]
-    scores = [row[7] for row in (*boxes, *official.read(found)) if len(row) > 2]
+    boxes, found_boxes = (
+        [row for row in official.read(data) if len(row) > 2 and row[6] in IDS]
+        for data in (truth, found)
+    )
+    scores = [row[7] for row in (*boxes, *found_boxes)]
     inverted = any(x1 > x2 or y1 > y2 for _, _, x1, y1, x2, y2, *_ in boxes)
     return inverted or any(math.isnan(value) for value in scores)
 
@@ -119,6 +122,8 @@ def test_detections(tmp_path, capsys, found: bytes, block: int) -> None:
 @fuzz
 @given(mangled(TRUTH), st.sampled_from([16, 1 << 22]))
 @example(b"\xef\xbb\xbf" + TRUTH, 16)
+@example(TRUTH.replace(b"0.5,0.5,1", b"0.5,0.1e9995,1"), 16)
+@example(TRUTH + b"v,0902,0.5,0.1,0.1,0.5,2,nan\n", 16)
 @example(TRUTH.replace(b"0.1,0.1,0.5,0.5,1", b"nan,0.1,0.5,0.5,1"), 16)
 def test_groundtruth(tmp_path, capsys, truth: bytes, block: int) -> None:
     with mock.patch("ava_eval.csv_blocks.BLOCK_BYTES", block):

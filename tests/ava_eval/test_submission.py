@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ava_eval import InputError, evaluate, read_detections
-from ava_eval.keyframes import KeyframeNumbers, keyframe_words
+from ava_eval.keyframes import KeyframeNumbers, keyframe_columns
 from ava_eval.submission import write_submission
 from ava_eval.validation import check_submission
 
@@ -93,7 +93,7 @@ def test_what_is_written_is_valid(tmp_path, detections, label_map, name: str, se
     path = tmp_path / "s.csv"
     counts = write_submission(table, path, label_map, keyframes, excluded)
     numbers, ids = KeyframeNumbers(), np.sort(label_map["action_id"].to_numpy())
-    keys = [numbers.keys(*keyframe_words(part)) for part in (keyframes, excluded)]
+    keys = [numbers.keys(*keyframe_columns(part)) for part in (keyframes, excluded)]
     result = check_submission(path, numbers, ids, *keys)
     assert result.violations == []
     assert result.counts["rows"] == counts["rows"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -43,6 +44,13 @@ def test_valid(folder: Path, capsys) -> None:
         "listed_keyframes": 3,
         "covered_keyframes": 2,
         "tied_rows": 2,
+    }
+    digest = hashlib.sha256((folder / "det.csv").read_bytes()).hexdigest()
+    assert answer["inputs"][0] == {
+        "role": "detections",
+        "path": "det.csv",
+        "sha256": digest,
+        "rows": 3,
     }
     assert [entry["role"] for entry in answer["inputs"]] == [
         "detections",

@@ -6,16 +6,18 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from ava_eval.average_precision import Ties
-from ava_eval.box_sets import BoxSet, Check, check_found, check_truth, read_box_set, read_keys
+from ava_eval.box_sets import BoxSet
+from ava_eval.box_sources import Check, check_found, check_truth, read_box_set, read_keys
 from ava_eval.classes import Classes
 from ava_eval.keyframes import KeyframeNumbers
 from ava_eval.label_maps import read_labels
-from ava_eval.protocol import Protocol
+from ava_eval.progress import Progress
+from ava_eval.protocol import Protocol, Ties
 from ava_eval.scoring import Scored, score
 
 _ROLES = ("groundtruth", "detections", "labelmap", "excluded", "keyframes")
@@ -55,15 +57,25 @@ class Inputs:
 
 
 class FileNotes:
-    """Notes the files that were read, with their SHA-256 if ``digests``."""
+    """Notes the files that were read, with their SHA-256 if ``digests``.
 
-    def __init__(self, digests: bool) -> None:
-        self._digests, self._entries = digests, list[dict[str, Any]]()
+    ``progress`` shows how far the reading of a large one is.
+    """
+
+    def __init__(self, digests: bool, progress: bool = False) -> None:
+        self._digests, self._progress = digests, progress
+        self._entries = list[dict[str, Any]]()
 
     def read(self, role: str, path: str, reader: Callable[[str, Any], tuple[T, int]]) -> T:
         """What ``reader(path, digest)`` reads; it also says how many rows that was."""
         digest = hashlib.sha256() if self._digests else None
-        result, rows = reader(path, digest)
+        progress = Progress(f"reading {path}", _size(path)) if self._progress else None
+        meter = _Meter(digest, progress) if digest or progress else None
+        try:
+            result, rows = reader(path, meter)
+        finally:
+            if progress is not None:
+                progress.close()
         known = {"sha256": digest.hexdigest()} if digest else {}
         self._entries.append({"role": role, "path": path, **known, "rows": rows})
         return result
@@ -73,6 +85,24 @@ class FileNotes:
         return sorted(self._entries, key=lambda entry: _ROLES.index(entry["role"]))
 
 
+class _Meter:
+    """Sees the bytes of a file for a digest and a progress."""
+
+    def __init__(self, digest: Any, progress: Progress | None) -> None:
+        self._digest, self._progress = digest, progress
+
+    def update(self, data: memoryview) -> None:
+        if self._digest is not None:
+            self._digest.update(data)
+        if self._progress is not None:
+            self._progress.add(len(data))
+
+
+def _size(path: str) -> int | None:
+    """The bytes of a file, None for what has no size, such as a pipe."""
+    return (Path(path).stat().st_size or None) if Path(path).is_file() else None
+
+
 def read_inputs(
     groundtruth: str,
     detections: Sequence[str],
@@ -80,9 +110,10 @@ def read_inputs(
     excluded: str | None = None,
     *,
     digests: bool = False,
+    progress: bool = False,
 ) -> Inputs:
-    """Read the files; ``digests`` takes their SHA-256 on the way."""
-    numbers, notes = KeyframeNumbers(), FileNotes(digests)
+    """Read the files; ``digests`` takes their SHA-256 on the way, ``progress`` shows it."""
+    numbers, notes = KeyframeNumbers(), FileNotes(digests, progress)
     classes = notes.read("labelmap", labelmap, read_classes)
 
     def boxes(check: Check, path: str, digest: Any) -> tuple[BoxSet, int]:

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from ava_eval.errors import InputError
 
 
 class Digest(Protocol):
-    """What ``hashlib.sha256()`` is."""
+    """What ``hashlib.sha256()`` is: something that sees the bytes of a file."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: memoryview, /) -> None: ...
 
 
 @contextmanager
@@ -58,14 +58,13 @@ def read_text(path: str | PathLike[str], digest: Digest | None = None) -> str:
 class _Watched(io.RawIOBase):
     """A file whose bytes a digest sees as they are read."""
 
-    def __init__(self, file: BinaryIO, digest: Digest) -> None:
+    def __init__(self, file: io.BufferedReader, digest: Digest) -> None:
         self._file, self._digest = file, digest
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
-        self._digest.update(data)
-        buffer[: len(data)] = data
-        return len(data)
+        size = self._file.readinto(buffer)
+        self._digest.update(memoryview(buffer)[:size])
+        return size

@@ -1,4 +1,4 @@
-"""A column whose values repeat."""
+"""A column whose values repeat: categories and codes, as pandas calls them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Words:
-    """Row ``i`` of the column is ``values[codes[i]]``; ``codes`` i32[N]. Values may repeat."""
+class Categorical:
+    """Row ``i`` of the column is ``categories[codes[i]]``; ``codes`` i32[N]. Categories may
+    repeat."""
 
-    values: list[Any]
+    categories: list[Any]
     codes: np.ndarray
 
     @classmethod
-    def of(cls, column: Sequence[Any]) -> Words:
-        """The words of a column in plain Python."""
+    def of(cls, column: Sequence[Any]) -> Categorical:
+        """A column of plain Python values."""
         code_of = {value: code for code, value in enumerate(dict.fromkeys(column))}
         codes = np.fromiter((code_of[value] for value in column), np.int32, len(column))
         return cls(list(code_of), codes)
 
-    def where(self, keep: np.ndarray) -> Words:
+    def where(self, keep: np.ndarray) -> Categorical:
         """The rows of the mask ``keep``."""
-        return Words(self.values, self.codes[keep])
+        return Categorical(self.categories, self.codes[keep])
