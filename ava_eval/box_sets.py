@@ -18,14 +18,15 @@ class BoxSet:
     """One side of an evaluation: the ground truth or the detections.
 
     ``boxes`` are those of listed actions; their keyframes are keys of ``KeyframeNumbers``, and
-    ``keyframes`` i64 holds the distinct keys of all rows, sorted. ``counts`` tells of the
-    ``rows`` read and, among them, of ``two_columns`` (keyframes without a box), ``boxes``,
-    ``unscored`` (boxes in seven columns), ``unlisted`` boxes (their action is not in the label
-    map), ``fractional`` scores or person ids, and ``odd_times``, not written as whole numbers.
+    ``others`` i64 has the keys of keyframes that only have other rows, and perhaps more. ``counts``
+    tells of the ``rows`` read and, among them, of ``two_columns`` (keyframes without a box),
+    ``boxes``, ``unscored`` (boxes in seven columns), ``unlisted`` boxes (their action is not in the
+    label map), ``fractional`` scores or person ids, and ``odd_times``, not written as whole
+    numbers.
     """
 
     boxes: LabelledBoxes
-    keyframes: np.ndarray
+    others: np.ndarray
     counts: Counter[str]
 
 
@@ -51,7 +52,7 @@ class BoxSetBuilder:
         self._kind = action_kind(ids)
         kinds = (np.int64, np.float64, np.int32, self._kind, np.float64)
         self._columns = [_Column(kind) for kind in kinds]
-        self._keyframes = [np.zeros(0, np.int64)]
+        self._others = [np.zeros(0, np.int64)]
         self._num_boxes = 0
         self._counts: Counter[str] = Counter()
 
@@ -81,7 +82,9 @@ class BoxSetBuilder:
     def add(self, part: _Part) -> None:
         """Take the next part, in the order of the file."""
         keys = self._numbers.keys(part.video, part.time)
-        self._keyframes.append(distinct(keys))
+        without = np.ones(len(keys), dtype=bool)
+        without[part.boxes.keyframe] = False
+        self._others.append(distinct(keys[without]))
         self._counts.update(part.counts)
         boxes = replace(
             part.boxes,
@@ -96,7 +99,7 @@ class BoxSetBuilder:
         """Everything, in the order in which it came."""
         keyframe, corners, box, action, score = (column.values() for column in self._columns)
         boxes = LabelledBoxes(keyframe, corners.reshape(-1, 4), box, action, score)
-        return BoxSet(boxes, distinct(np.concatenate(self._keyframes)), self._counts)
+        return BoxSet(boxes, distinct(np.concatenate(self._others)), self._counts)
 
 
 class _Column:

@@ -134,7 +134,7 @@ def _of_box_scores(found: BoxScores, numbers: KeyframeNumbers, ids: np.ndarray) 
         boxes=num_boxes * num_actions,
         unlisted=num_boxes * (num_actions - len(listed)),
     )
-    return BoxSet(boxes, distinct(keyframe), counts)
+    return BoxSet(boxes, keyframe, counts)
 
 
 def _check_listed(check: Check, block: Block, origin: Origin, ids: np.ndarray) -> None:

@@ -42,7 +42,7 @@ def within_capacity(boxes: LabelledBoxes, capacity: int = CAPACITY) -> np.ndarra
     (action, y1, x1, y2, x2): what the official heap leaves, without running it.
     """
     frame = boxes.keyframe_of_row
-    undefined = np.isnan(boxes.corners).any(axis=1)
+    undefined = boxes.undefined
     starts = _starts_if_together(frame, int(boxes.keyframe.max(initial=-1)) + 1)
     if starts is None:
         frames = _Frames(np.bincount(frame), frame)
@@ -81,6 +81,13 @@ class _Frames:
         """Where each begins, i64[F], if they lie keyframe by keyframe."""
         return np.cumsum(self.size) - self.size
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """The keyframe of each row, i[N]."""
+        if self.of_row is not None:
+            return self.of_row
+        return np.repeat(np.arange(len(self.size)), self.size)
+
     def spread(self, values: np.ndarray) -> np.ndarray:
         """For each row the value of its keyframe."""
         return np.repeat(values, self.size) if self.of_row is None else values[self.of_row]
@@ -112,7 +119,7 @@ def _within_capacity(
     keep |= equal
     if not contested.any():
         return keep
-    number = frames.spread(np.arange(len(frames.size)))
+    number = frames.numbers
     if undefined.any():
         odd = np.zeros(len(contested), dtype=bool)
         odd[number[boxes.on_boxes(undefined)]] = True

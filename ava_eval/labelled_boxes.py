@@ -55,6 +55,13 @@ class LabelledBoxes:
             self.keyframe, self.corners, self.box[keep], self.action[keep], self.score[keep]
         )
 
+    @property
+    def undefined(self) -> np.ndarray:
+        """Marks the boxes with a corner that is NaN -> bool[B]."""
+        if not np.isnan(self.corners.min(initial=0)):  # one pass, where nearly all files end
+            return np.zeros(len(self.corners), dtype=bool)
+        return np.isnan(self.corners).any(axis=1)
+
     def columns(self) -> tuple[np.ndarray, ...]:
         """The arrays, in the order of the constructor."""
         return self.keyframe, self.corners, self.box, self.action, self.score

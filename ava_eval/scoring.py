@@ -104,15 +104,15 @@ def score(
     sides = (truth_set.boxes, found_set.boxes)
     keys, codes = dense_numbers(
         *(boxes.keyframe for boxes in sides),
-        *(truth_set.keyframes, found_set.keyframes, keyframes, excluded),
+        *(truth_set.others, found_set.others, keyframes, excluded),
     )
     truth, listed = (
         replace(boxes, keyframe=code) for boxes, code in zip(sides, codes, strict=False)
     )
-    known = _members(len(keys), codes[2], codes[4])
+    known = _members(len(keys), codes[0], codes[2], codes[4])
     if protocol.needs_listed_truth:
         known = _members(len(keys), truth.keyframe_of_row)
-    detected, dropped = _members(len(keys), codes[3]), _members(len(keys), codes[5])
+    detected, dropped = _members(len(keys), codes[1], codes[3]), _members(len(keys), codes[5])
     counting = (known | detected if protocol.unknown_keyframes_count else known) & ~dropped
     counts = Counter(
         keyframes=int(counting.sum()),
@@ -223,10 +223,10 @@ def _in_precision(protocol: Protocol, boxes: LabelledBoxes) -> LabelledBoxes:
 
 def _odd_corners(boxes: LabelledBoxes) -> tuple[int, int]:
     """Rows with a corner outside [0, 1], and rows with a corner that is NaN."""
-    undefined = np.isnan(boxes.corners).any(axis=1)
-    inside = np.all((boxes.corners >= 0) & (boxes.corners <= 1), axis=1)
-    if inside.all():
+    if boxes.corners.min(initial=0) >= 0 and boxes.corners.max(initial=0) <= 1:
         return 0, 0
+    undefined = boxes.undefined
+    inside = np.all((boxes.corners >= 0) & (boxes.corners <= 1), axis=1)
     outside = boxes.on_boxes(~inside & ~undefined)
     return int(outside.sum()), int(boxes.on_boxes(undefined).sum())
 
