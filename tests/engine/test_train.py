@@ -100,8 +100,13 @@ def test_a_second_signal_acts_at_once(toy_run, toy_batch):
         return toy_batch(step)
 
     run = toy_run(batch=impatient)
-    with pytest.raises(KeyboardInterrupt):
-        run.go()
+    # A shell starts background jobs with SIGINT ignored; here it is to act as on a terminal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.go()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert latest(run.folder) is None
 
 
