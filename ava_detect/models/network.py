@@ -1,4 +1,4 @@
-"""The detector: frames and person boxes in, action logits out."""
+"""The model: frames and person boxes in, action logits out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ava_detect.models.heads import RoIHead
+from ava_detect.models.heads import ClipHead, RoIHead
 
 
 class ActionDetector(nn.Module):
     """Backbone and head over raw 8-bit frames; their normalisation is part of the model.
+
+    With a RoI head it scores boxes; with a clip head it is the classifier of whole clips that
+    detectors start from, and ``rois`` are not looked at.
 
     ``mean`` and ``std`` are per RGB channel, in units of [0, 1].
     """
@@ -22,7 +25,7 @@ class ActionDetector(nn.Module):
     def __init__(
         self,
         backbone: nn.Module,
-        head: RoIHead,
+        head: RoIHead | ClipHead,
         mean: Sequence[float] = (0.45, 0.45, 0.45),
         std: Sequence[float] = (0.225, 0.225, 0.225),
     ) -> None:
@@ -33,7 +36,10 @@ class ActionDetector(nn.Module):
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
     def forward(self, frames: Tensor, rois: Tensor) -> Tensor:
-        """frames u8[B,T,H,W,3] RGB, rois f32[M,5] (batch index, pixels of the clip) -> f32[M,C]."""
+        """frames u8[B,T,H,W,3] RGB, rois f32[M,5] (batch index, pixels of the clip) -> f32[M,C].
+
+        f32[B,C] with a clip head.
+        """
         return self.head(self.backbone(self.normalise(frames)), rois)
 
     def normalise(self, frames: Tensor) -> Tensor:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ava_detect.models.nonlocal_block import NonLocal3d
 
 
 class ConvNorm(nn.Module):
@@ -114,31 +118,44 @@ def build_stage(
     temporal_kernel: int,
     stride: int = 1,
     dilation: int = 1,
+    temporal_depth: int | None = None,
+    extras: Mapping[int, Callable[[int], nn.Module]] | None = None,
 ) -> nn.Sequential:
-    """``depth`` residual blocks; the first one changes the channels and takes the stride."""
+    """``depth`` residual blocks; the first one changes the channels and takes the stride.
+
+    Only the first ``temporal_depth`` blocks see time where it is given. ``extras[b]`` builds, from
+    a number of channels, what follows block b; it is called ``{b}_nonlocal``.
+    """
     make = BLOCKS[block]
     out_channels = inner_channels * make.expansion
-    blocks = [make(in_channels, inner_channels, temporal_kernel, stride, dilation)]
-    blocks += [
-        make(out_channels, inner_channels, temporal_kernel, 1, dilation) for _ in range(depth - 1)
-    ]
-    return nn.Sequential(*blocks)
+    stage = nn.Sequential()
+    for b in range(depth):
+        inputs, step = (in_channels, stride) if b == 0 else (out_channels, 1)
+        kernel = temporal_kernel if temporal_depth is None or b < temporal_depth else 1
+        stage.add_module(str(b), make(inputs, inner_channels, kernel, step, dilation))
+        if extras and b in extras:
+            stage.add_module(f"{b}_nonlocal", extras[b](out_channels))
+    return stage
 
 
 def init_residual(module: nn.Module, zero_init: bool) -> None:
     """He initialisation of every convolution (fan out); batch norms start as the identity.
 
     ``zero_init``: the last batch norm of each block starts at zero, so that a block begins as its
-    shortcut (Goyal et al. 2017); it steadies long runs and slows down very short ones.
+    shortcut (Goyal et al. 2017); it steadies long runs and slows down very short ones. Non-local
+    blocks always begin so, since they are added to trained models (Wang et al. 2018).
     """
     for part in module.modules():
         if isinstance(part, nn.Conv3d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
         elif isinstance(part, nn.BatchNorm3d):
             nn.init.ones_(part.weight)
             nn.init.zeros_(part.bias)
-    if zero_init:
-        for part in module.modules():
-            if isinstance(part, BasicBlock3d | Bottleneck3d):
-                last = part.b if isinstance(part, BasicBlock3d) else part.c
-                nn.init.zeros_(last.norm.weight)
+    for part in module.modules():
+        if isinstance(part, NonLocal3d):
+            nn.init.zeros_(part.norm.weight)
+        elif zero_init and isinstance(part, BasicBlock3d | Bottleneck3d):
+            last = part.b if isinstance(part, BasicBlock3d) else part.c
+            nn.init.zeros_(last.norm.weight)

@@ -29,7 +29,7 @@ def model() -> ActionDetector:
         stem="space_to_depth",
         zero_init=False,
     )
-    return ActionDetector(backbone, RoIHead(backbone.out_channels, 3, backbone.stride))
+    return ActionDetector(backbone, RoIHead(backbone.out_channels, 3, backbone.strides))
 
 
 def noise(*shape: int) -> np.ndarray:

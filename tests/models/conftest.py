@@ -29,7 +29,7 @@ def tiny_detector() -> Callable[..., ActionDetector]:
             "zero_init": False,
         }
         backbone = SlowFast(**(small | settings))
-        head = RoIHead(backbone.out_channels, 5, backbone.stride, dropout=0.0)
+        head = RoIHead(backbone.out_channels, 5, backbone.strides, dropout=0.0)
         return ActionDetector(backbone, head)
 
     return build

@@ -17,7 +17,7 @@ def shapes_of(num_classes: int, **settings) -> ActionDetector:
     with torch.device("meta"):
         backbone = SlowFast(**settings)
         return ActionDetector(
-            backbone, RoIHead(backbone.out_channels, num_classes, backbone.stride)
+            backbone, RoIHead(backbone.out_channels, num_classes, backbone.strides)
         )
 
 

@@ -11,11 +11,10 @@ import torch
 
 from ava_detect.models.heads import RoIHead
 from ava_detect.models.network import ActionDetector
+from ava_detect.models.sampling import spread_indices, take_frames
 from ava_detect.models.slowfast import (
     SlowFast,
-    slow_frame_indices,
     space_to_depth,
-    take_slow_frames,
 )
 
 
@@ -23,7 +22,9 @@ def on_paper(num_classes: int = 80, **settings) -> ActionDetector:
     """The detector's shapes without its numbers."""
     with torch.device("meta"):
         backbone = SlowFast(**settings)
-        return ActionDetector(backbone, RoIHead(backbone.out_channels, num_classes, 16))
+        return ActionDetector(
+            backbone, RoIHead(backbone.out_channels, num_classes, backbone.strides)
+        )
 
 
 def published_shapes(fast: bool) -> Counter[tuple[int, ...]]:
@@ -109,9 +110,10 @@ def test_the_state_dict_has_the_shapes_of_a_dumped_checkpoint(
 def test_slow_frames_are_spread_over_the_clip(
     num_frames: int, alpha: int, expected: list[int]
 ) -> None:
-    assert slow_frame_indices(num_frames, alpha) == expected
+    indices = spread_indices(num_frames, alpha)
+    assert indices == expected
     frames = torch.arange(num_frames).float().view(1, 1, -1, 1, 1).expand(1, 3, -1, 2, 2)
-    assert take_slow_frames(frames, alpha)[0, 2, :, 1, 1].tolist() == expected
+    assert take_frames(frames, indices)[0, 2, :, 1, 1].tolist() == expected
 
 
 def test_the_slow_pathway_alone_sees_only_its_frames(tiny_detector) -> None:
@@ -165,7 +167,7 @@ def test_any_number_of_frames_and_any_size(
 )
 def test_the_stride_is_that_of_the_features(settings: dict, stride: int) -> None:
     backbone = on_paper(**settings).backbone
-    assert backbone.stride == stride
+    assert backbone.strides[0] == stride
     features = backbone(torch.empty(1, 3, 8, 64, 128, device="meta"))
     assert [tuple(f.shape[3:]) for f in features] == [(64 // stride, 128 // stride)] * 2
 
