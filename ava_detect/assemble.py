@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,10 @@ import pandas as pd
 import torch
 
 from ava_detect.clips import ClipSource, VideoFolder
-from ava_detect.config import Config, load_config, parse_config
+from ava_detect.config import Config
 from ava_detect.config.schema import ModelSection, SplitSection
 from ava_detect.data.select import without_keyframes
-from ava_detect.engine.checkpoint import load_checkpoint, load_weights
-from ava_detect.inference.detector import Detector
-from ava_detect.models.heads import RoIHead
+from ava_detect.models.heads import ClipHead, RoIHead
 from ava_detect.models.network import ActionDetector
 from ava_detect.models.slowfast import SlowFast
 from ava_detect.timebase import Timebase
@@ -23,8 +21,6 @@ from ava_eval import read_annotations, read_keyframes, read_label_map
 from ava_eval.errors import InputError
 from ava_eval.files import read_excluded
 from ava_eval.tables import ANNOTATION_COLUMNS, check_labels
-
-_log = logging.getLogger(__name__)
 
 LABEL_MAPS = Path(__file__).parent / "label_maps"
 
@@ -90,6 +86,11 @@ def load_split(config: Config, split: str, videos: ClipSource) -> Split:
     Raises InputError when the split names no file, when a label is not in the label map, and when
     a video is missing.
     """
+    if config.data.kind != "ava":
+        raise InputError(
+            f"data.kind: expected a recipe of people in boxes (ava), got {config.data.kind};"
+            " clips are not trained on in this version"
+        )
     section, root = split_section(config, split), config.data.root
     if not section.annotations and section.keyframes is None:
         raise InputError(f"data.{split}: expected annotations or keyframes, got neither")
@@ -119,74 +120,41 @@ def load_split(config: Config, split: str, videos: ClipSource) -> Split:
 
 def build_backbone(model: ModelSection) -> SlowFast:
     """The SlowFast backbone of the settings."""
-    names = (
-        "pathways block depths widths alpha beta_inv lateral fusion_kernel slow_temporal"
-        " fast_temporal stem strides res5_stride res5_dilation zero_init"
+    names = inspect.signature(SlowFast).parameters
+    try:
+        return SlowFast(**{name: getattr(model, name) for name in names})
+    except ValueError as error:
+        raise InputError(f"model.{error}") from None
+
+
+def count_classes(config: Config) -> int:
+    """How many classes the model of a recipe has."""
+    return (
+        config.data.num_classes if config.data.kind == "kinetics" else len(build_label_map(config))
     )
-    return SlowFast(**{name: getattr(model, name) for name in names.split()})
 
 
 def build_model(config: Config, num_classes: int) -> ActionDetector:
-    """An untrained detector; channels-last, which today's convolutions run fastest on."""
+    """An untrained model; channels-last, which today's convolutions run fastest on."""
     model = config.model
     backbone = build_backbone(model)
-    head = RoIHead(
-        backbone.out_channels,
-        num_classes,
-        backbone.stride,
-        resolution=model.roi_resolution,
-        dropout=model.dropout,
-        aligned=model.roi_aligned,
-        prior=model.prior_probability,
-    )
+    head: RoIHead | ClipHead
+    if config.data.kind == "kinetics":
+        head = ClipHead(backbone.out_channels, num_classes, model.dropout)
+    else:
+        head = RoIHead(
+            backbone.out_channels,
+            num_classes,
+            backbone.strides,
+            resolution=model.roi_resolution,
+            dropout=model.dropout,
+            aligned=model.roi_aligned,
+            prior=model.prior_probability,
+            over_time=model.roi_over_time,
+            over_space=model.roi_over_space,
+            context=model.context,
+            hidden=model.hidden,
+        )
     return ActionDetector(backbone, head, model.mean, model.std).to(
         memory_format=torch.channels_last_3d
     )
-
-
-def load_detector(
-    checkpoint: str | Path,
-    config: Config | str | Path | None = None,
-    device: str | torch.device = "cpu",
-    precision: str = "auto",
-) -> Detector:
-    """A trained detector, from a checkpoint that `train` wrote.
-
-    The model is built as the checkpoint's own config says, or as ``config`` (a Config, a path or a
-    recipe's name) where it is given; its classes are those it was trained on. No data file is read.
-    Settings of ``config`` that change what the weights compute are warned of. Raises InputError
-    when the file is damaged or its tensors do not fit the model.
-    """
-    saved = load_checkpoint(checkpoint)
-    trained = parse_config(saved.config, str(checkpoint))
-    if config is None:
-        config = trained
-    elif not isinstance(config, Config):
-        config = load_config(config)
-    label_map = pd.DataFrame(saved.meta["label_map"])
-    model = build_model(config, len(label_map))
-    load_weights(model, saved.weights, checkpoint)
-    _warn_of_other_input(config, trained, checkpoint)
-    return Detector(model, label_map, precision, device)
-
-
-def _warn_of_other_input(config: Config, trained: Config, checkpoint: str | Path) -> None:
-    """Say which settings differ from those that the weights were trained with."""
-    now, then = (
-        {
-            **{f"model.{key}": value for key, value in each.model.model_dump().items()},
-            "data.num_frames": each.data.num_frames,
-            "data.sampling_rate": each.data.sampling_rate,
-            "data.timebase.fps": each.data.timebase.fps,
-        }
-        for each in (config, trained)
-    )
-    for key, value in now.items():
-        if value != then[key]:
-            _log.warning(
-                "warning: %s is %s here, but %s was trained with %s",
-                key,
-                value,
-                checkpoint,
-                then[key],
-            )

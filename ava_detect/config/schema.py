@@ -34,6 +34,7 @@ OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
 Range = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_range)]
 FourOddInts = tuple[OddInt, OddInt, OddInt, OddInt]
 FourInts = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+Blocks = tuple[NonNegativeInt, ...]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -44,7 +45,7 @@ class Section(BaseModel):
 
 
 class ModelSection(Section):
-    """SlowFast with a RoI head (paper sections 3 and 5)."""
+    """SlowFast and its head (paper sections 3 to 5)."""
 
     pathways: Literal["slowfast", "slow", "fast"] = Field(
         "slowfast", description="which pathways exist"
@@ -66,13 +67,48 @@ class ModelSection(Section):
     )
     alpha: PositiveInt = Field(8, description="frame-rate ratio of Fast to Slow")
     beta_inv: PositiveInt = Field(8, description="channel ratio of Slow to Fast, 1 / beta")
-    lateral: Literal["time_strided_conv"] = Field(
-        "time_strided_conv", description="lateral connection (paper section 3.3)"
+    slow_sampling: Literal["spread", "strided"] = Field(
+        "spread",
+        description="Slow frames: from the first to the last, or every alpha-th (mmaction2)",
     )
+    fast_input: Literal["rgb", "gray", "half_resolution", "time_difference", "optical_flow"] = (
+        Field("rgb", description="what the Fast pathway sees (paper table 5c)")
+    )
+    lateral: Literal[
+        "time_strided_conv",
+        "time_strided_sample",
+        "time_to_channel_sum",
+        "time_to_channel_concat",
+        "none",
+    ] = Field("time_strided_conv", description="lateral connection (paper section 3.3)")
     fusion_kernel: OddInt = Field(5, description="temporal kernel of the lateral convolution")
+    fusion_norm: bool = Field(
+        True, description="batch norm and ReLU behind the lateral convolution; not in mmaction2"
+    )
+    temporal_depths: FourInts | None = Field(
+        None, description="blocks of res2..res5 that see time; (3, 4, 6, 3) in the published R101"
+    )
+    fast_temporal_depths: FourInts | None = Field(
+        None, description="the same of the Fast pathway; null is temporal_depths"
+    )
+    nonlocal_blocks: tuple[Blocks, Blocks, Blocks, Blocks] = Field(
+        ((), (), (), ()), description="blocks of Slow res2..res5 that a non-local block follows"
+    )
+    nonlocal_kind: Literal["dot_product", "softmax"] = Field(
+        "dot_product", description="how a non-local block weighs positions"
+    )
+    nonlocal_pool: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
+        (1, 2, 2), description="pooling of its keys: frames, rows, columns"
+    )
     zero_init: bool = Field(True, description="last batch norm of a block starts at zero")
     roi_resolution: PositiveInt = Field(7, description="side of the RoIAlign grid")
     roi_aligned: bool = Field(True, description="RoIAlign with the half-pixel correction")
+    roi_over_time: Literal["mean", "max"] = Field("mean", description="pooling over time")
+    roi_over_space: Literal["mean", "max"] = Field("max", description="pooling over the RoI grid")
+    context: bool = Field(False, description="the RoI head also sees the mean of the whole clip")
+    hidden: PositiveInt | None = Field(
+        None, description="units of a layer before the RoI head's last one; null is none"
+    )
     dropout: Fraction = Field(0.5, description="before the classifier")
     prior_probability: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.5, description="score of every class before training; sets the classifier's bias"
@@ -109,8 +145,14 @@ class SplitSection(Section):
 
 
 class DataSection(Section):
-    """An AVA-style data set."""
+    """An AVA-style data set, or Kinetics: whole clips of one class each."""
 
+    kind: Literal["ava", "kinetics"] = Field(
+        "ava", description="people in boxes, or whole clips; decides the head of the model"
+    )
+    num_classes: PositiveInt = Field(
+        400, description="classes of Kinetics; those of AVA are the label map's"
+    )
     root: Path = Field(Path(), description="folder that the splits' relative paths start at")
     label_map: str = Field("ava_80", description="classes of the model: ava_80, ava_60 or a pbtxt")
     eval_label_map: str | None = Field(
@@ -230,6 +272,9 @@ class Config(Section):
     split: Literal["train", "val", "test"] = "val"
     weights: Path | None = Field(
         None, description="checkpoint to evaluate, or to start training from"
+    )
+    partial_weights: bool = Field(
+        False, description="start training from weights that fit the backbone only in part"
     )
     seed: NonNegativeInt = 0
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
