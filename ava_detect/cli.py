@@ -92,7 +92,31 @@ def build_parser() -> CommandParser:
     describe = _add(commands, "describe", _describe, "parameters and multiply-adds, per pathway")
     describe.add_argument("--size", type=_size, default=256, help="height and width of the clip")
     describe.add_argument("--json", type=Path, metavar="FILE")
+
+    _add_convert(commands)
     return parser
+
+
+def _add_convert(commands: argparse._SubParsersAction) -> None:
+    summary = "weights of PySlowFast, Caffe2, PyTorchVideo or mmaction2 -> ours, or back"
+    parser = commands.add_parser(
+        "convert",
+        help=summary,
+        description=f"{summary}. The family is found out from the file.",
+        epilog="example: ava-detect convert SLOWFAST_8x8_R50_DETECTION.pyth detector.pt",
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument(
+        "--config", metavar="CONFIG", help="a recipe for what the file leaves open, such as alpha"
+    )
+    parser.add_argument(
+        "--to", choices=("ours", "pyslowfast"), default="ours", help="layout of OUT"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings over the recipe"
+    )
+    parser.set_defaults(run=_convert)
 
 
 def _size(text: str) -> int:
@@ -171,6 +195,17 @@ def _export(config: Config, arguments: Arguments) -> None:
     from ava_detect.commands.export import export
 
     print(export(config, arguments.output_file))
+
+
+def _convert(arguments: Arguments) -> None:
+    from ava_detect.commands.convert import convert
+
+    if arguments.overrides and arguments.config is None:
+        raise InputError("--config: expected the recipe that the settings change, got none")
+    config = (
+        None if arguments.config is None else load_config(arguments.config, arguments.overrides)
+    )
+    print(convert(arguments.checkpoint, arguments.out, config, arguments.to))
 
 
 def _describe(config: Config, arguments: Arguments) -> None:

@@ -33,12 +33,16 @@ DIRECTIONS = {
     "ava_detect.visualize": {"ava_detect.boxes", "ava_detect.clips", "ava_eval"},
     "ava_detect.synthetic": {"ava_detect.timebase", "ava_eval"},
     "ava_detect.assemble": {"ava_detect", "ava_eval"},
+    "ava_detect.pretrained": {"ava_detect", "ava_eval"},
     "ava_detect.commands": {"ava_detect", "ava_eval"},
     "ava_detect.cli": {"ava_detect.config", "ava_detect.commands", "ava_eval.parser"},
     "ava_detect.__main__": {"ava_detect.cli"},
-    "ava_detect.__init__": {"ava_detect.assemble"},
+    "ava_detect.__init__": {"ava_detect.pretrained"},
 }
-KNOW_CONFIG = ("ava_detect.config", "ava_detect.assemble", "ava_detect.commands", "ava_detect.cli")
+KNOW_CONFIG = (
+    *("ava_detect.config", "ava_detect.assemble", "ava_detect.pretrained"),
+    *("ava_detect.commands", "ava_detect.cli"),
+)
 
 
 def module_name(path: Path) -> str:

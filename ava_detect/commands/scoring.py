@@ -8,7 +8,6 @@ from ava_detect.assemble import (
     build_device,
     build_eval_label_map,
     build_timebase,
-    load_detector,
 )
 from ava_detect.clips import ClipSource
 from ava_detect.config import Config
@@ -19,6 +18,7 @@ from ava_detect.data.transforms import EvalTransform
 from ava_detect.engine.evaluate import join_detections, score_boxes
 from ava_detect.engine.logs import StatusLine
 from ava_detect.inference.detector import Detector
+from ava_detect.pretrained import load_detector
 from ava_eval.errors import InputError
 
 
@@ -26,7 +26,7 @@ def open_detector(config: Config) -> Detector:
     """The detector of `weights=FILE`, which the config must fit."""
     if config.weights is None:
         raise InputError("weights: expected weights=FILE, the checkpoint to use; got none")
-    return load_detector(config.weights, config, build_device(config), config.precision)
+    return load_detector(config.weights, config, str(build_device(config)), config.precision)
 
 
 def score_people(

@@ -32,7 +32,9 @@ from ava_detect.engine.logs import ProgressLog
 from ava_detect.engine.losses import bce_sum
 from ava_detect.engine.optim import LRSchedule, build_optimizer
 from ava_detect.engine.train import train as run_steps
+from ava_detect.models.network import ActionDetector
 from ava_detect.models.precision import choose_precision
+from ava_detect.pretrained import start_model
 from ava_eval.atomic import atomic_path, require_writable
 from ava_eval.errors import InputError
 
@@ -170,12 +172,11 @@ def _schedule(config: Config) -> LRSchedule:
     )
 
 
-def _start(config: Config, label_map: pd.DataFrame, model: torch.nn.Module) -> None:
+def _start(config: Config, label_map: pd.DataFrame, model: ActionDetector) -> None:
     """Begin a run: take over the weights to start from, and write down the whole config."""
     if config.weights is not None:
-        start = checkpoints.load_checkpoint(config.weights)
-        _check_same_classes(label_map, start)
-        checkpoints.load_weights(model, start.weights, config.weights)
+        report = start_model(model, config, label_map)
+        _log.info("%s: %s", config.weights, report.text().replace("\n", "; "))
     if distributed.is_main():
         with atomic_path(config.output / "config.yaml") as temporary:
             temporary.write_text(dump_config(config), encoding="utf-8")

@@ -82,6 +82,16 @@ def save_checkpoint(
         raise InputError(f"{path}: the checkpoint could not be written: {error}") from error
 
 
+def is_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether a file ends as those of ``save_checkpoint`` do; True where there is none."""
+    path = Path(path)
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _SEAL_LENGTH))
+        return file.read().startswith(_SEAL)
+
+
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a file of ``save_checkpoint``, all tensors on the CPU.
 

@@ -27,7 +27,7 @@ class Detector:
         precision: str = "auto",
         device: str | torch.device = "cpu",
     ) -> None:
-        num_classes = model.head.classifier.out_features
+        num_classes = model.head.num_classes
         if len(label_map) != num_classes:
             raise InputError(
                 f"label map: expected the {num_classes} actions of the model, got {len(label_map)}"
