@@ -1,0 +1,502 @@
+"""The detectors of peer toolboxes, built from checkouts of their code.
+
+    python tools/peers.py --pyslowfast DIR --pytorchvideo DIR --mmaction2 DIR --detectron2 DIR
+
+The folders are git checkouts (or bare repositories) of facebookresearch/SlowFast,
+facebookresearch/pytorchvideo, open-mmlab/mmaction2 and facebookresearch/detectron2; the command
+builds every model, fills it with reproducible weights and prints what it scores. The peers' own
+packages are needed beside torch: ``fvcore iopath yacs simplejson`` for PySlowFast, ``fvcore`` for
+pytorchvideo, ``mmengine mmcv-lite`` for mmaction2.
+
+Their code is not changed: it is extracted at a fixed commit and imported from there. Packages whose
+``__init__`` imports what is missing here are entered past it, and what their files only name at
+import is stood in for (each place says why).
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import importlib.util
+import io
+import logging
+import math
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import types
+import warnings
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+
+COMMITS = {
+    "pyslowfast": "287ec00",
+    "pytorchvideo": "f3142bb",
+    "mmaction2": "4d6c934",
+    "detectron2": "02b5c4e",
+}
+_PACKAGE_OF = {"cv2": "opencv-python-headless", "mmcv": "mmcv-lite"}
+_PYSLOWFAST = {
+    "SLOWFAST_32x2_R50_SHORT": "AVA/SLOWFAST_32x2_R50_SHORT",
+    "SLOW_8x8_R50_SHORT": "AVA/SLOW_8x8_R50_SHORT",
+    "c2/SLOWFAST_32x2_R101_50_50": "AVA/c2/SLOWFAST_32x2_R101_50_50",
+    "c2/SLOWFAST_64x2_R101_50_50": "AVA/c2/SLOWFAST_64x2_R101_50_50",
+    "Kinetics/SLOWFAST_8x8_R50": "Kinetics/SLOWFAST_8x8_R50",
+    "Kinetics/SLOWFAST_4x16_R50": "Kinetics/SLOWFAST_4x16_R50",
+    "Kinetics/SLOW_8x8_R50": "Kinetics/SLOW_8x8_R50",
+}
+# By name in its hub: the frames of a clip and, for each pathway, of how many it takes one.
+_PYTORCHVIDEO: dict[str, tuple[int, tuple[int, ...]]] = {
+    "slowfast_r50_detection": (32, (4, 1)),
+    "slow_r50_detection": (4, (1,)),
+    "slowfast_r50": (32, (4, 1)),
+    "slowfast_r101": (32, (4, 1)),
+    "slow_r50": (8, (1,)),
+}
+_MMACTION2 = {
+    "slowfast_r50_8x8": "slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb",
+    "slowfast_r50_4x16": "slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb",
+}
+# A prime length, so that no two rows of a weight repeat each other.
+_POOL_SIZE = 2**20 - 3
+# The last norms of residual branches.
+_FINAL_NORMS = ("c_bn.weight", "norm_c.weight", "conv3.bn.weight")
+# A non-local block multiplies three of its inputs with each other: without these, it explodes.
+_NON_LOCAL = {"conv_theta.weight": 0.1, "conv_phi.weight": 0.1, "conv_out.weight": 0.03}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One model of a peer with the input and the output that its own tools give it."""
+
+    name: str  # e.g. "pyslowfast/SLOWFAST_32x2_R50_SHORT"
+    num_frames: int  # T that its config samples
+    model: nn.Module
+    code: Any  # the modules of the peer and its settings
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint as the peer lays it out."""
+        raise NotImplementedError
+
+    def predict(self, clip: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Scores f32[N,C] of boxes f32[N,4] (xyxy in pixels) in a clip u8[T,H,W,3] of RGB frames.
+
+        A classifier ignores the boxes and returns f32[1,C].
+        """
+        frames = torch.from_numpy(np.ascontiguousarray(clip))
+        rois = torch.from_numpy(np.asarray(boxes, np.float32).reshape(-1, 4))
+        rois = torch.cat([torch.zeros(len(rois), 1), rois], dim=1)
+        self.model.eval()
+        with torch.inference_mode():
+            scores = self._scores(frames, rois)
+        return scores.float().numpy()
+
+    def _scores(self, frames: torch.Tensor, rois: torch.Tensor) -> torch.Tensor:
+        """Scores of frames u8[T,H,W,3] and rois f32[N,5], whose first column is 0."""
+        raise NotImplementedError
+
+
+Builder = Callable[[], Peer]
+
+
+class _PySlowFast(Peer):
+    def save(self, path: Path) -> None:
+        optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+        with tempfile.TemporaryDirectory(dir=path.parent) as job:
+            written = self.code.checkpoint.save_checkpoint(
+                job, self.model, optimizer, epoch=0, cfg=self.code.cfg
+            )
+            Path(written).replace(path)
+
+    def _scores(self, frames: torch.Tensor, rois: torch.Tensor) -> torch.Tensor:
+        data = self.code.cfg.DATA
+        values = self.code.utils.tensor_normalize(frames, data.MEAN, data.STD)
+        pathways = self.code.utils.pack_pathway_output(self.code.cfg, values.permute(3, 0, 1, 2))
+        inputs = [pathway[None] for pathway in pathways]
+        return self.model(inputs, rois) if self.code.cfg.DETECTION.ENABLE else self.model(inputs)
+
+
+class _PyTorchVideo(Peer):
+    def save(self, path: Path) -> None:
+        torch.save({"model_state": self.model.state_dict()}, path)
+
+    def _scores(self, frames: torch.Tensor, rois: torch.Tensor) -> torch.Tensor:
+        # Its transforms are given these numbers in its tutorials.
+        values = (frames.permute(3, 0, 1, 2) / 255 - 0.45) / 0.225
+        pathways = self.code.functional.uniform_temporal_subsample_repeated(
+            values, self.code.ratios
+        )
+        inputs = [pathway[None] for pathway in pathways]
+        given = inputs if len(inputs) > 1 else inputs[0]
+        if self.name.endswith("_detection"):
+            return self.model(given, rois)
+        return self.model(given).softmax(dim=1)  # its Kinetics models give logits
+
+
+class _MMAction2(Peer):
+    def save(self, path: Path) -> None:
+        meta = {"epoch": 1, "iter": 1, "cfg": self.code.config.pretty_text}
+        torch.save({"meta": meta, "state_dict": self.model.state_dict()}, path)
+
+    def _scores(self, frames: torch.Tensor, rois: torch.Tensor) -> torch.Tensor:
+        model: Any = self.model
+        data = {"inputs": [frames.permute(3, 0, 1, 2)], "data_samples": None}
+        features = model.backbone(model.data_preprocessor(data)["inputs"])
+        head = model.roi_head.bbox_head
+        pooled, _ = model.roi_head.bbox_roi_extractor(features, rois)
+        found = head.predict_by_feat(
+            (rois.clone(),), (head(pooled),), [{"img_shape": tuple(frames.shape[1:3])}]
+        )
+        return found[0].scores[:, 1:]  # column 0 is the background, which bbox2result leaves out
+
+
+def peers(
+    pyslowfast: Path | None = None,
+    pytorchvideo: Path | None = None,
+    mmaction2: Path | None = None,
+    detectron2: Path | None = None,
+) -> list[tuple[str, Builder]]:
+    """Names and builders of the models whose checkouts are given.
+
+    PySlowFast takes layers of pytorchvideo, from its checkout or as an installed package.
+    """
+    found: list[tuple[str, Builder]] = []
+    if pyslowfast:
+        for name, config in _PYSLOWFAST.items():
+            build = functools.partial(
+                _build_pyslowfast, name, config, pyslowfast, pytorchvideo, detectron2
+            )
+            found.append((f"pyslowfast/{name}", build))
+    if pytorchvideo:
+        for name in _PYTORCHVIDEO:
+            found.append(
+                (f"pytorchvideo/{name}", functools.partial(_build_pytorchvideo, name, pytorchvideo))
+            )
+    if mmaction2:
+        for name in _MMACTION2:
+            found.append(
+                (f"mmaction2/{name}", functools.partial(_build_mmaction2, name, mmaction2))
+            )
+    return found
+
+
+def fill(model: nn.Module, seed: int) -> None:
+    """Give every entry of the state dict the values of ``reproducible_tensor``."""
+    model.load_state_dict(
+        {
+            name: reproducible_tensor(name, tuple(value.shape), seed)
+            for name, value in model.state_dict().items()
+        }
+    )
+
+
+def reproducible_tensor(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    """Values for one entry of a state dict, decided by name, shape and seed alone.
+
+    The names of PySlowFast, pytorchvideo and mmaction2 are told apart by their ends only. The
+    scales keep activations of a hundred layers in range and the scores spread over (0, 1).
+    """
+    if name.endswith("num_batches_tracked"):
+        return torch.zeros(shape, dtype=torch.int64)
+    noise = _noise(f"{seed}/{name}", shape)
+    if name.endswith("running_var"):
+        values = 0.5 + np.abs(noise)
+    elif not name.endswith("weight"):  # biases and running means
+        values = 0.1 * noise
+    elif len(shape) == 1:
+        top = 0.35 if name.endswith(_FINAL_NORMS) else 1.0
+        values = top * (0.5 + 0.5 * np.clip(np.abs(noise), 0, 1))
+    elif len(shape) == 2:
+        values = 0.02 * noise
+    else:
+        scale = next((scale for end, scale in _NON_LOCAL.items() if name.endswith(end)), 1.0)
+        values = scale * math.sqrt(2 / math.prod(shape[1:])) * noise
+    return torch.from_numpy(values.astype(np.float32))
+
+
+@functools.cache
+def _pool() -> np.ndarray:
+    """The normal noise twice over, so that a rolled start is a slice."""
+    noise = np.random.RandomState(0).standard_normal(_POOL_SIZE)
+    return np.concatenate([noise, noise])
+
+
+def _noise(key: str, shape: tuple[int, ...]) -> np.ndarray:
+    start = zlib.crc32(key.encode()) % _POOL_SIZE
+    used = min(math.prod(shape), _POOL_SIZE)
+    return np.resize(_pool()[start : start + used], shape)
+
+
+def _build_pyslowfast(
+    name: str, config: str, checkout: Path, pytorchvideo: Path | None, detectron2: Path | None
+) -> Peer:
+    code = _load_pyslowfast(checkout, pytorchvideo, detectron2)
+    cfg = code.defaults.get_cfg()
+    cfg.merge_from_file(str(code.folder / f"configs/{config}.yaml"))
+    cfg.NUM_GPUS = 0
+    built = cfg.clone()
+    # Its pooling of any size: what its fixed kernel does where the clip has the training size.
+    built.MULTIGRID.SHORT_CYCLE = not cfg.DETECTION.ENABLE
+    model = code.build.build_model(built)
+    values = {**vars(code), "cfg": cfg}
+    return _PySlowFast(
+        f"pyslowfast/{name}", cfg.DATA.NUM_FRAMES, model, types.SimpleNamespace(**values)
+    )
+
+
+def _build_pytorchvideo(name: str, checkout: Path) -> Peer:
+    code = _load_pytorchvideo(checkout)
+    num_frames, ratios = _PYTORCHVIDEO[name]
+    hub = code.slowfast if name.startswith("slowfast") else code.resnet
+    arguments: dict[str, Any] = {}
+    if not name.endswith("_detection"):
+        # As in PySlowFast: of any size. Its SlowFast pools once for each pathway.
+        arguments["head_pool"] = nn.AdaptiveAvgPool3d
+        if len(ratios) > 1:
+            arguments["head_output_size"] = (1, 1)
+    model = getattr(hub, name)(pretrained=False, **arguments)
+    values = {**vars(code), "ratios": ratios}
+    return _PyTorchVideo(f"pytorchvideo/{name}", num_frames, model, types.SimpleNamespace(**values))
+
+
+def _build_mmaction2(name: str, checkout: Path) -> Peer:
+    code = _load_mmaction2(checkout)
+    path = code.folder / f"configs/detection/slowfast/{_MMACTION2[name]}.py"
+    config = code.config_class.fromfile(str(path))
+    settings = config.to_dict()["model"]
+    head = settings["roi_head"]
+    classes = {
+        "mmaction.ResNet3dSlowFast": code.backbone.ResNet3dSlowFast,
+        "mmaction.ActionDataPreprocessor": code.preprocessor.ActionDataPreprocessor,
+        "SingleRoIExtractor3D": code.extractor.SingleRoIExtractor3D,
+        "BBoxHeadAVA": code.bbox_head.BBoxHeadAVA,
+    }
+
+    def made(values: dict[str, Any]) -> nn.Module:
+        return classes[values["type"]](**{key: values[key] for key in values if key != "type"})
+
+    model = nn.Module()
+    model.data_preprocessor = made(settings["data_preprocessor"])
+    model.backbone = made(settings["backbone"])
+    model.roi_head = nn.Module()
+    model.roi_head.bbox_roi_extractor = made(head["bbox_roi_extractor"])
+    model.roi_head.bbox_head = made(head["bbox_head"])
+    sampling = next(
+        step for step in config.val_pipeline if step["type"] == "SampleAVAFrames"
+    )  # mmaction2 tests on the frames that it trains on
+    values = {**vars(code), "config": config}
+    return _MMAction2(
+        f"mmaction2/{name}", sampling["clip_len"], model, types.SimpleNamespace(**values)
+    )
+
+
+@functools.cache
+def _load_pyslowfast(
+    checkout: Path, pytorchvideo: Path | None, detectron2: Path | None
+) -> types.SimpleNamespace:
+    kept, folder = _extract("pyslowfast", checkout, ["slowfast", "configs"])
+    if pytorchvideo:
+        _load_pytorchvideo(pytorchvideo)
+    _load_roi_align(detectron2)
+    _enter("slowfast", folder)
+    _enter("slowfast.models", folder)  # imports its MAE and contrastive models, matplotlib, psutil
+    _enter("slowfast.datasets", folder)  # imports every data set, which need Meta's own modules
+    _enter("slowfast.utils", folder)
+    _import("slowfast.models.video_model_builder", "PySlowFast")  # registers SlowFast and ResNet
+    return types.SimpleNamespace(
+        kept=kept,
+        folder=folder,
+        defaults=_import("slowfast.config.defaults", "PySlowFast"),
+        build=_import("slowfast.models.build", "PySlowFast"),
+        checkpoint=_import("slowfast.utils.checkpoint", "PySlowFast"),
+        utils=_import("slowfast.datasets.utils", "PySlowFast"),
+    )
+
+
+def _load_roi_align(checkout: Path | None) -> None:
+    """Make ``from detectron2.layers import ROIAlign`` work, without its compiled extension."""
+    layers: Any = _stand_in("detectron2.layers")
+    if checkout is None:
+        layers.ROIAlign = torchvision.ops.RoIAlign  # what detectron2's ROIAlign calls
+        return
+    path = "detectron2/layers/roi_align.py"
+    kept, folder = _extract("detectron2", checkout, [path])
+    with kept:
+        spec = importlib.util.spec_from_file_location("detectron2.layers.roi_align", folder / path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    layers.ROIAlign = module.ROIAlign
+
+
+@functools.cache
+def _load_pytorchvideo(checkout: Path) -> types.SimpleNamespace:
+    kept, folder = _extract("pytorchvideo", checkout, ["pytorchvideo"])
+    _enter("pytorchvideo", folder)
+    _enter("pytorchvideo.models", folder)
+    _enter("pytorchvideo.models.hub", folder)  # imports the models for phones
+    _enter("pytorchvideo.transforms", folder)  # imports what torchvision no longer has
+    return types.SimpleNamespace(
+        kept=kept,
+        folder=folder,
+        resnet=_import("pytorchvideo.models.hub.resnet", "pytorchvideo"),
+        slowfast=_import("pytorchvideo.models.hub.slowfast", "pytorchvideo"),
+        functional=_import("pytorchvideo.transforms.functional", "pytorchvideo"),
+    )
+
+
+@functools.cache
+def _load_mmaction2(checkout: Path) -> types.SimpleNamespace:
+    kept, folder = _extract("mmaction2", checkout, ["mmaction", "configs"])
+    config_class = _import("mmengine.config", "mmaction2").Config
+    _enter("mmaction", folder)  # refuses versions of mmcv that came later
+    for name in ("models", "models.backbones", "models.data_preprocessors", "models.roi_heads"):
+        _enter(f"mmaction.{name}", folder)  # import all models of their kind
+    for name in ("roi_extractors", "bbox_heads"):
+        _enter(f"mmaction.models.roi_heads.{name}", folder)
+    # Names for type hints, and the target assigner of training.
+    _stand_in("mmaction.utils", InstanceList=list, SampleList=list)
+    _stand_in("mmaction.structures.bbox", bbox_target=None)
+    _stand_in("mmdet.models.task_modules.samplers", SamplingResult=object)
+    # The compiled operators of the full mmcv, whose RoIAlign is torchvision's.
+    _stand_in("mmcv.ops", RoIAlign=_RoIAlign, RoIPool=None)
+    base = "mmaction.models"
+    return types.SimpleNamespace(
+        kept=kept,
+        folder=folder,
+        config_class=config_class,
+        backbone=_import(f"{base}.backbones.resnet3d_slowfast", "mmaction2"),
+        preprocessor=_import(f"{base}.data_preprocessors.data_preprocessor", "mmaction2"),
+        extractor=_import(f"{base}.roi_heads.roi_extractors.single_straight3d", "mmaction2"),
+        bbox_head=_import(f"{base}.roi_heads.bbox_heads.bbox_head", "mmaction2"),
+    )
+
+
+class _RoIAlign(torchvision.ops.RoIAlign):
+    """``mmcv.ops.RoIAlign`` that averages, as all its detection configs of SlowFast do."""
+
+    def __init__(
+        self,
+        output_size: int,
+        spatial_scale: float,
+        sampling_ratio: int,
+        pool_mode: str,
+        aligned: bool,
+    ) -> None:
+        assert pool_mode == "avg"
+        super().__init__((output_size, output_size), spatial_scale, sampling_ratio, aligned)
+
+
+def _extract(
+    peer: str, checkout: Path, paths: list[str]
+) -> tuple[tempfile.TemporaryDirectory[str], Path]:
+    """Files of the peer's commit, in a folder that lives as long as the first of the two."""
+    bare = (checkout / "HEAD").is_file()
+    git_dir = checkout if bare else checkout / ".git"
+    command = ["git", f"--git-dir={git_dir}", "archive", COMMITS[peer], *paths]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        message = done.stderr.decode().strip().splitlines()[-1:]
+        raise ValueError(f"{checkout}: no {peer} at commit {COMMITS[peer]}: {' '.join(message)}")
+    kept = tempfile.TemporaryDirectory(prefix=f"{peer}-")
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(kept.name, filter="data")
+    return kept, Path(kept.name)
+
+
+def _enter(name: str, folder: Path) -> None:
+    """Make a package importable without its ``__init__``."""
+    _stand_in(name, __path__=[str(folder.joinpath(*name.split(".")))])
+
+
+def _stand_in(name: str, **attributes: Any) -> types.ModuleType:
+    """Put a module with these attributes, and the packages around it, into ``sys.modules``."""
+    parent, _, child = name.rpartition(".")
+    if parent and parent not in sys.modules:
+        _import_or_stand_in(parent)
+    module = types.ModuleType(name)
+    vars(module).update(attributes)
+    sys.modules[name] = module
+    if parent:
+        setattr(sys.modules[parent], child, module)
+    return module
+
+
+def _import_or_stand_in(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        _stand_in(name)
+
+
+def _import(name: str, peer: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or name).partition(".")[0]
+        package = _PACKAGE_OF.get(missing, missing)
+        raise ImportError(f"{peer} needs a package that is not installed: {package}") from error
+
+
+def _example(num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """A clip u8[T,64,80,3] of moving coloured shapes and three boxes f32[3,4] in it."""
+    t, y, x, c = np.meshgrid(*map(np.arange, (num_frames, 64, 80, 3)), indexing="ij")
+    waves = np.sin(x / (4 + 3 * c) + t / 5) + np.cos(y / (9 - 2 * c) - t / 7)
+    noise = np.random.RandomState(1).random_sample(waves.shape)
+    clip = np.clip(60 * waves + 100 * (x > y) + 60 * noise + 40, 0, 255).astype(np.uint8)
+    return clip, np.array([[2, 3, 30, 60], [35.5, 10, 77, 50], [10, 20, 60, 44.4]], np.float32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    for peer in COMMITS:
+        parser.add_argument(f"--{peer}", type=Path, metavar="DIR")
+    parser.add_argument("--only", default="", metavar="TEXT", help="models whose name has TEXT")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore", FutureWarning)
+    folders = {peer: getattr(arguments, peer) for peer in COMMITS}
+    try:
+        for name, build in peers(**folders):
+            if arguments.only in name:
+                print(_report(name, build, arguments.seed), flush=True)
+    except (ImportError, ValueError) as error:
+        parser.exit(1, f"peers.py: {error}\n")
+
+
+def _report(name: str, build: Builder, seed: int) -> str:
+    started = time.perf_counter()
+    peer = build()
+    fill(peer.model, seed)
+    built = time.perf_counter()
+    clip, boxes = _example(peer.num_frames)
+    scores = peer.predict(clip, boxes)
+    predicted = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        peer.save(Path(folder) / "model.pyth")
+        size = (Path(folder) / "model.pyth").stat().st_size
+    assert np.isfinite(scores).all(), name
+    apart = np.abs(scores[:1] - scores[1:]).max(axis=1) if len(scores) > 1 else np.zeros(1)
+    return (
+        f"{name:<42} T={peer.num_frames:<3} entries {len(peer.model.state_dict()):<5} "
+        f"scores {list(scores.shape)} {scores.min():.4f}..{scores.max():.4f} "
+        f"std {scores.std():.4f} boxes differ by {apart.min():.4f}; build+fill "
+        f"{built - started:.1f} s, predict {predicted - built:.1f} s, save {size / 1e6:.0f} MB"
+    )
+
+
+if __name__ == "__main__":
+    main()
