@@ -1,10 +1,7 @@
 """The detectors of peer toolboxes, built from checkouts of their code.
 
-    python tools/peers.py --pyslowfast DIR --pytorchvideo DIR --mmaction2 DIR --detectron2 DIR
-
 The folders are git checkouts (or bare repositories) of facebookresearch/SlowFast,
-facebookresearch/pytorchvideo, open-mmlab/mmaction2 and facebookresearch/detectron2; the command
-builds every model, fills it with reproducible weights and prints what it scores. The peers' own
+facebookresearch/pytorchvideo, open-mmlab/mmaction2 and facebookresearch/detectron2. The peers' own
 packages are needed beside torch: ``fvcore iopath yacs simplejson`` for PySlowFast, ``fvcore`` for
 pytorchvideo, ``mmengine mmcv-lite`` for mmaction2.
 
@@ -15,21 +12,15 @@ import is stood in for (each place says why).
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 import importlib.util
 import io
-import logging
-import math
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 import types
-import warnings
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision
+from reproducible import reproducible_tensor
 from torch import nn
 
 COMMITS = {
@@ -68,12 +60,6 @@ _MMACTION2 = {
     "slowfast_r50_8x8": "slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb",
     "slowfast_r50_4x16": "slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb",
 }
-# A prime length, so that no two rows of a weight repeat each other.
-_POOL_SIZE = 2**20 - 3
-# The last norms of residual branches.
-_FINAL_NORMS = ("c_bn.weight", "norm_c.weight", "conv3.bn.weight")
-# A non-local block multiplies three of its inputs with each other: without these, it explodes.
-_NON_LOCAL = {"conv_theta.weight": 0.1, "conv_phi.weight": 0.1, "conv_out.weight": 0.03}
 
 
 @dataclass(frozen=True)
@@ -199,43 +185,6 @@ def fill(model: nn.Module, seed: int) -> None:
             for name, value in model.state_dict().items()
         }
     )
-
-
-def reproducible_tensor(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
-    """Values for one entry of a state dict, decided by name, shape and seed alone.
-
-    The names of PySlowFast, pytorchvideo and mmaction2 are told apart by their ends only. The
-    scales keep activations of a hundred layers in range and the scores spread over (0, 1).
-    """
-    if name.endswith("num_batches_tracked"):
-        return torch.zeros(shape, dtype=torch.int64)
-    noise = _noise(f"{seed}/{name}", shape)
-    if name.endswith("running_var"):
-        values = 0.5 + np.abs(noise)
-    elif not name.endswith("weight"):  # biases and running means
-        values = 0.1 * noise
-    elif len(shape) == 1:
-        top = 0.35 if name.endswith(_FINAL_NORMS) else 1.0
-        values = top * (0.5 + 0.5 * np.clip(np.abs(noise), 0, 1))
-    elif len(shape) == 2:
-        values = 0.02 * noise
-    else:
-        scale = next((scale for end, scale in _NON_LOCAL.items() if name.endswith(end)), 1.0)
-        values = scale * math.sqrt(2 / math.prod(shape[1:])) * noise
-    return torch.from_numpy(values.astype(np.float32))
-
-
-@functools.cache
-def _pool() -> np.ndarray:
-    """The normal noise twice over, so that a rolled start is a slice."""
-    noise = np.random.RandomState(0).standard_normal(_POOL_SIZE)
-    return np.concatenate([noise, noise])
-
-
-def _noise(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    start = zlib.crc32(key.encode()) % _POOL_SIZE
-    used = min(math.prod(shape), _POOL_SIZE)
-    return np.resize(_pool()[start : start + used], shape)
 
 
 def _build_pyslowfast(
@@ -448,55 +397,3 @@ def _import(name: str, peer: str) -> Any:
         missing = (error.name or name).partition(".")[0]
         package = _PACKAGE_OF.get(missing, missing)
         raise ImportError(f"{peer} needs a package that is not installed: {package}") from error
-
-
-def _example(num_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """A clip u8[T,64,80,3] of moving coloured shapes and three boxes f32[3,4] in it."""
-    t, y, x, c = np.meshgrid(*map(np.arange, (num_frames, 64, 80, 3)), indexing="ij")
-    waves = np.sin(x / (4 + 3 * c) + t / 5) + np.cos(y / (9 - 2 * c) - t / 7)
-    noise = np.random.RandomState(1).random_sample(waves.shape)
-    clip = np.clip(60 * waves + 100 * (x > y) + 60 * noise + 40, 0, 255).astype(np.uint8)
-    return clip, np.array([[2, 3, 30, 60], [35.5, 10, 77, 50], [10, 20, 60, 44.4]], np.float32)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    for peer in COMMITS:
-        parser.add_argument(f"--{peer}", type=Path, metavar="DIR")
-    parser.add_argument("--only", default="", metavar="TEXT", help="models whose name has TEXT")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights")
-    arguments = parser.parse_args()
-    logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore", FutureWarning)
-    folders = {peer: getattr(arguments, peer) for peer in COMMITS}
-    try:
-        for name, build in peers(**folders):
-            if arguments.only in name:
-                print(_report(name, build, arguments.seed), flush=True)
-    except (ImportError, ValueError) as error:
-        parser.exit(1, f"peers.py: {error}\n")
-
-
-def _report(name: str, build: Builder, seed: int) -> str:
-    started = time.perf_counter()
-    peer = build()
-    fill(peer.model, seed)
-    built = time.perf_counter()
-    clip, boxes = _example(peer.num_frames)
-    scores = peer.predict(clip, boxes)
-    predicted = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        peer.save(Path(folder) / "model.pyth")
-        size = (Path(folder) / "model.pyth").stat().st_size
-    assert np.isfinite(scores).all(), name
-    apart = np.abs(scores[:1] - scores[1:]).max(axis=1) if len(scores) > 1 else np.zeros(1)
-    return (
-        f"{name:<42} T={peer.num_frames:<3} entries {len(peer.model.state_dict()):<5} "
-        f"scores {list(scores.shape)} {scores.min():.4f}..{scores.max():.4f} "
-        f"std {scores.std():.4f} boxes differ by {apart.min():.4f}; build+fill "
-        f"{built - started:.1f} s, predict {predicted - built:.1f} s, save {size / 1e6:.0f} MB"
-    )
-
-
-if __name__ == "__main__":
-    main()

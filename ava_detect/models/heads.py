@@ -74,9 +74,9 @@ class RoIHead(nn.Module):
 
     def _pool(self, feature: Tensor, rois: Tensor, stride: int) -> Tensor:
         if self.over_time == "mean":
-            still = feature.mean(dim=2, dtype=torch.float32)
+            still = feature.mean(dim=2, dtype=at_least_float32(feature))
         else:
-            still = feature.amax(dim=2).float()
+            still = feature.amax(dim=2).to(at_least_float32(feature))
         cells = roi_align(still, rois, self.resolution, 1 / stride, aligned=self.aligned)
         return cells.amax(dim=(2, 3)) if self.over_space == "max" else cells.mean(dim=(2, 3))
 
@@ -102,7 +102,12 @@ class ClipHead(nn.Module):
 
 def clip_mean(feature: Tensor) -> Tensor:
     """f[B,C,T,H,W] -> f32[B,C]."""
-    return feature.mean(dim=(2, 3, 4), dtype=torch.float32)
+    return feature.mean(dim=(2, 3, 4), dtype=at_least_float32(feature))
+
+
+def at_least_float32(x: Tensor) -> torch.dtype:
+    """float32, or the type of ``x`` where that is finer."""
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def build_classifier(

@@ -15,6 +15,7 @@ from torch import Tensor
 from ava_detect.models.weights.layers import Layer, all_layers
 from ava_eval.errors import InputError
 
+DEPTHS = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101}
 NONLOCAL_PARTS = {name: f"conv_{name}" for name in ("theta", "phi", "g", "out")} | {"norm": "bn"}
 
 
@@ -110,6 +111,13 @@ def to_checkpoint(
             raise InputError(f"model.{key}: PySlowFast has only {wanted}, got {model[key]}")
     if model["pathways"] == "fast":
         raise InputError("model.pathways: PySlowFast has no Fast pathway alone")
+    if model["depths"] not in DEPTHS:
+        raise InputError(f"model.depths: PySlowFast has only R50 and R101, got {model['depths']}")
+    width = model["widths"][0]
+    if model["widths"] != (width, 2 * width, 4 * width, 8 * width):
+        raise InputError(
+            f"model.widths: PySlowFast doubles them from stage to stage, got {model['widths']}"
+        )
     theirs = {layer.name: name for layer in all_layers() for name in names(layer)}
     renamed = {}
     for key, tensor in state.items():
@@ -135,6 +143,8 @@ def to_checkpoint(
 def _cfg(model: Mapping[str, Any], kind: str, num_classes: int) -> dict[str, Any]:
     """The sections of PySlowFast's config that decide what a model computes."""
     paths = 2 if model["pathways"] == "slowfast" else 1
+    slow_depths = model["temporal_depths"] or model["depths"]
+    fast_depths = model["fast_temporal_depths"] or slow_depths
     strides = [*model["strides"], model["res5_stride"]]
     pools = [list(model["nonlocal_pool"])] * paths
     locations = [[list(blocks)] + [[]] * (paths - 1) for blocks in model["nonlocal_blocks"]]
@@ -153,13 +163,13 @@ def _cfg(model: Mapping[str, Any], kind: str, num_classes: int) -> dict[str, Any
             "FUSION_KERNEL_SZ": model["fusion_kernel"],
         },
         "RESNET": {
-            "DEPTH": {6: 50, 23: 101}[model["depths"][2]],
+            "DEPTH": DEPTHS[model["depths"]],
             "TRANS_FUNC": "bottleneck_transform",
             "STRIDE_1X1": False,
             "NUM_GROUPS": 1,
             "WIDTH_PER_GROUP": model["widths"][0],
             "NUM_BLOCK_TEMP_KERNEL": [
-                [blocks] * paths for blocks in model["temporal_depths"] or model["depths"]
+                list(blocks)[:paths] for blocks in zip(slow_depths, fast_depths, strict=True)
             ],
             "SPATIAL_STRIDES": [[stride] * paths for stride in strides],
             "SPATIAL_DILATIONS": [[d] * paths for d in (1, 1, 1, model["res5_dilation"])],

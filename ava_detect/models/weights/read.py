@@ -102,16 +102,17 @@ def _layers_of(family: _Family) -> dict[str, str]:
 
 
 def _recognise(content: Any, path: Path) -> tuple[_Family, dict[str, Any]]:
-    """The family that knows most of the file's names, and its tensors."""
+    """The family that knows most of the file's names, and its tensors without the optimiser's."""
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: expected a dictionary of weights, got {type(content).__name__}")
     candidates: list[tuple[int, _Family, dict[str, Any]]] = []
     for family in FAMILIES:
         tensors = content.get(family.holder, content if family.holder != "blobs" else None)
         if isinstance(tensors, Mapping):
-            names = [key for key in tensors if isinstance(key, str)]
-            known = sum(family.split(key)[0] in _layers_of(family) for key in names)
-            candidates.append((known, family, dict(tensors)))
+            named = {str(key): value for key, value in tensors.items()}
+            tensors = {key: value for key, value in named.items() if family.split(key)[1]}
+            known = sum(family.split(key)[0] in _layers_of(family) for key in tensors)
+            candidates.append((known, family, tensors))
     known, family, tensors = max(candidates, key=lambda each: each[0])
     if 2 * known <= len(tensors):
         some = ", ".join(str(key) for key in list(tensors or content)[:3])
@@ -128,8 +129,6 @@ def _renamed(family: _Family, tensors: Mapping[str, Any], path: Path) -> dict[st
     state: dict[str, Tensor] = {}
     for key, value in tensors.items():
         theirs, leaf = family.split(key)
-        if not leaf:  # belongs to the optimiser
-            continue
         if theirs not in layers or leaf not in (
             *("weight", "bias", "running_mean", "running_var", "num_batches_tracked"),
         ):
