@@ -28,6 +28,7 @@ import torch
 from foreign_files import caffe2_blobs
 from peers import COMMITS, Peer, fill, peers
 from reproducible import example_clip
+from torch import nn
 from torch.nn import functional as F
 
 from ava_detect.commands.convert import convert
@@ -40,8 +41,8 @@ SEED = 0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    for peer in COMMITS:
-        parser.add_argument(f"--{peer}", type=Path, metavar="DIR")
+    for code in COMMITS:
+        parser.add_argument(f"--{code}", type=Path, metavar="DIR")
     parser.add_argument("--only", default="", metavar="TEXT", help="models whose name has TEXT")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the peers' answers")
     arguments = parser.parse_args()
@@ -49,7 +50,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     recorded = {}
     try:
-        for name, build in peers(**{peer: getattr(arguments, peer) for peer in COMMITS}):
+        for name, build in peers(**{code: getattr(arguments, code) for code in COMMITS}):
             if arguments.only in name:
                 peer = build()
                 fill(peer.model, SEED)
@@ -146,7 +147,7 @@ def their_step(peer: Peer, clips: torch.Tensor, rois: torch.Tensor, labels: torc
     peer.model.to(rois.dtype)
     fill(peer.model, SEED)
     peer.model.train().zero_grad()
-    peer.model.head.dropout.p = 0.0
+    without_dropout(peer.model)
     code = peer.code
     values = code.utils.tensor_normalize(
         clips.to(rois.dtype) / 255, code.cfg.DATA.MEAN, code.cfg.DATA.STD
@@ -163,7 +164,11 @@ def their_step(peer: Peer, clips: torch.Tensor, rois: torch.Tensor, labels: torc
 
     return (
         loss.detach(),
-        {renamed(name): p.grad.clone() for name, p in peer.model.named_parameters()},
+        {
+            renamed(name): p.grad.clone()
+            for name, p in peer.model.named_parameters()
+            if p.grad is not None
+        },
         {renamed(name): b.clone() for name, b in peer.model.named_buffers() if "running" in name},
     )
 
@@ -173,7 +178,7 @@ def our_step(
 ) -> Step:
     """Loss, gradients and running statistics of our model, which stays as it was."""
     model = copy.deepcopy(ours.model).to(rois.dtype).train()
-    model.head.dropout.p = 0.0
+    without_dropout(model)
     loss = F.binary_cross_entropy_with_logits(model(clips, rois), labels)
     loss.backward()
     return (
@@ -181,6 +186,13 @@ def our_step(
         {name: p.grad for name, p in model.named_parameters() if p.grad is not None},
         {name: b for name, b in model.named_buffers() if "running" in name},
     )
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Its draws would differ."""
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
 
 
 def relative(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from ava_detect.models.weights import caffe2
-from ava_detect.models.weights.layers import all_layers
+from ava_detect.models.weights.layers import Layer, all_layers
 
 
 def caffe2_blobs(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     """Tensors of our model -> blobs, with what an optimiser would leave beside them."""
     layers = {layer.name: layer for layer in all_layers()}
-    blobs = {"lr": np.float32(0.1), "model_iter": np.int64(7)}
+    blobs: dict[str, Any] = {"lr": np.float32(0.1), "model_iter": np.int64(7)}
     for key, tensor in state.items():
         name, _, leaf = key.rpartition(".")
         if leaf == "num_batches_tracked":
@@ -27,7 +28,7 @@ def caffe2_blobs(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return blobs
 
 
-def _last_block(layer, state: Mapping[str, Tensor]) -> int:
+def _last_block(layer: Layer, state: Mapping[str, Tensor]) -> int:
     """Lateral connections are called after the last block before them; else there is one name."""
     if layer.role != "lateral" or layer.stage == 0:
         return 0
