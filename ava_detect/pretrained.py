@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from ava_detect.assemble import build_label_map, build_model
 from ava_detect.config import Config, load_config, parse_config
@@ -21,7 +22,10 @@ _log = logging.getLogger(__name__)
 
 LABEL_MAPS = {80: "ava_80", 60: "ava_60"}  # that ship, by their number of classes
 RES5 = ("res5_stride", "res5_dilation")  # detectors keep the resolution that classifiers halve
-OF_HEAD = ("roi_aligned", "roi_resolution", "dropout", "hidden", "context", "prior_probability")
+OF_HEAD = (
+    *("roi_aligned", "roi_resolution", "roi_over_time", "roi_over_space"),
+    *("dropout", "hidden", "context", "prior_probability"),
+)
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,24 @@ def load_model(checkpoint: str | Path, config: Config | str | Path | None = None
     if is_checkpoint(checkpoint):
         return _load_ours(checkpoint, config)
     weights = read_weights(checkpoint)
-    assumed = weights.assumed if config is None else {}
-    for key, value in assumed.items():
-        _log.warning(
-            "warning: %s does not tell model.%s; %s is assumed, as usual in %s; a recipe given"
-            " beside the file decides otherwise",
-            checkpoint,
-            key,
-            value,
-            weights.family,
-        )
-    config = _config_of(weights, config)
+    assumed = {}
+    if config is None:
+        config = _config_of(weights, None)
+        assumed = {f"model.{key}": value for key, value in weights.assumed.items()}
+        if weights.num_frames is None:
+            data = config.data
+            assumed["data"] = f"{data.num_frames} frames at steps of {data.sampling_rate}"
+        for key, value in assumed.items():
+            _log.warning(
+                "warning: %s does not tell %s; %s is assumed, as usual in %s; a recipe (--config of"
+                " convert, config= of load_detector) decides otherwise",
+                checkpoint,
+                key,
+                value,
+                weights.family,
+            )
+    else:
+        config = _config_of(weights, config)
     label_map = _label_map_of(weights, config)
     model = build_model(config, len(label_map))
     load_weights(model, weights.state, checkpoint)
@@ -102,7 +113,7 @@ def start_model(model: ActionDetector, config: Config, label_map: pd.DataFrame) 
         state, before = weights.state, weights.model
         with_head = weights.kind == config.data.kind and weights.num_classes == len(label_map)
     if not with_head:
-        before = {key: value for key, value in before.items() if key not in OF_HEAD}
+        before = {key: value for key, value in before.items() if key not in (*OF_HEAD, *RES5)}
     _warn_of_other_model(config, before, path)
     return start_from(model, state, path, with_head=with_head, partial=config.partial_weights)
 
@@ -141,19 +152,30 @@ def _config_of(weights: Weights, config: Config | None) -> Config:
             data["label_map"] = LABEL_MAPS[classes]
         else:
             raise InputError(
-                f"{weights.path}: has {classes} classes, neither AVA's 80 nor its 60; give a config"
-                " whose data.label_map names them"
+                f"{weights.path}: has {classes} classes, neither AVA's 80 nor its 60; name them in"
+                " a config, as with --config ava/slowfast_r50_8x8 data.label_map=FILE.pbtxt"
             )
         slow_only = weights.model["pathways"] == "slow"
         data["num_frames"] = weights.num_frames or (4 if slow_only else 32)
         data["sampling_rate"] = weights.sampling_rate or (16 if slow_only else 2)
-        return Config.model_validate({"model": weights.assumed | weights.model, "data": data})
+        return _validated({"model": weights.assumed | weights.model, "data": data}, weights.path)
     if config.data.kind != kind:
         raise InputError(
             f"data.kind: {weights.path} is a model of kind {kind}, got {config.data.kind}"
         )
     _warn_of_other_model(config, weights.model, weights.path, used="the file's is used")
-    return config.model_copy(update={"model": config.model.model_copy(update=weights.model)})
+    settings = config.model_dump()
+    settings["model"] |= weights.model
+    return _validated(settings, weights.path)
+
+
+def _validated(settings: dict[str, Any], path: Path) -> Config:
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where}: {first['msg']}, got {first['input']!r}") from None
 
 
 def _label_map_of(weights: Weights, config: Config) -> pd.DataFrame:
@@ -174,7 +196,7 @@ def _warn_of_other_model(
     """Say which settings of the model differ from those that the weights were trained with."""
     now = config.model.model_dump()
     for key, value in trained.items():
-        if key not in now or now[key] == value or (key in RES5 and config.data.kind == "ava"):
+        if key not in now or now[key] == value:
             continue
         _log.warning(
             "warning: model.%s is %s here, but %s was trained with %s%s",

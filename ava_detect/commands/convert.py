@@ -12,6 +12,7 @@ from ava_detect.engine.checkpoint import save_checkpoint
 from ava_detect.models.weights import pyslowfast
 from ava_detect.pretrained import Pretrained, load_model
 from ava_eval.atomic import atomic_path, require_writable
+from ava_eval.errors import InputError
 
 LAYOUTS = ("ours", "pyslowfast")
 
@@ -21,6 +22,8 @@ def convert(checkpoint: Path, out: Path, config: Config | None = None, layout: s
 
     ``config`` decides what the file leaves open. Every tensor of the file must find its place.
     """
+    if out.exists() and out.samefile(checkpoint):
+        raise InputError(f"{out}: would be written over; name another file")
     require_writable(out)
     loaded = load_model(checkpoint, config)
     if layout == "ours":
@@ -63,5 +66,5 @@ def _report(loaded: Pretrained, out: Path) -> list[str]:
         f" roi_resolution {model.roi_resolution}, res5_dilation {model.res5_dilation},"
         f" slow_sampling {model.slow_sampling}",
     ]
-    lines += [f"assumed      model.{key} = {value}" for key, value in loaded.assumed.items()]
+    lines += [f"assumed      {key} = {value}" for key, value in loaded.assumed.items()]
     return [*lines, f"written      {out}"]

@@ -83,10 +83,10 @@ def save_checkpoint(
 
 
 def is_checkpoint(path: str | os.PathLike[str]) -> bool:
-    """Whether a file ends as those of ``save_checkpoint`` do; True where there is none."""
+    """Whether a file ends as those of ``save_checkpoint`` do."""
     path = Path(path)
     if not path.is_file():
-        return True
+        return False
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _SEAL_LENGTH))
         return file.read().startswith(_SEAL)
@@ -185,7 +185,7 @@ def load_weights(model: nn.Module, state: dict[str, Any], path: str | os.PathLik
         if ours != theirs:
             raise InputError(
                 f"{path}: {key}: the model has {ours}, the file {theirs}; "
-                "use the config that the file was saved with"
+                "use the config that the file was saved with, and a whole file"
             )
     model.load_state_dict(state)
 

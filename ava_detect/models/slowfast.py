@@ -172,6 +172,8 @@ class SlowFast(nn.Module):
         for depth, blocks in zip(depths, nonlocal_blocks, strict=True):
             if any(b >= depth for b in blocks):
                 raise ValueError(f"nonlocal_blocks: a stage of {depth} blocks has no {max(blocks)}")
+        if pathways == "fast" and any(nonlocal_blocks):
+            raise ValueError("nonlocal_blocks: the Fast pathway has none")
         self.alpha = alpha
         self.slow_indices = SLOW_SAMPLING[slow_sampling]
         self.fast_input, fast_in_channels, fast_shrink = FAST_INPUTS[fast_input]

@@ -57,6 +57,12 @@ def settings(cfg: str | None, path: str) -> dict[str, Any]:
                 raise InputError(
                     f"{path}: {section}.{key}: expected {wanted}, got {said[section][key]}"
                 )
+        if said["MODEL"]["ARCH"] not in ("slow", "slowfast"):
+            raise InputError(
+                f"{path}: MODEL.ARCH: expected slow or slowfast, got {said['MODEL']['ARCH']}"
+            )
+        if any(group != 1 for stage in nonlocal_["GROUP"] for group in stage):
+            raise InputError(f"{path}: NONLOCAL.GROUP: expected 1 everywhere")
         two = len(resnet["SPATIAL_STRIDES"][0]) == 2 and said["MODEL"]["ARCH"] == "slowfast"
         return {
             "kind": "ava" if detection["ENABLE"] else "kinetics",
@@ -66,6 +72,7 @@ def settings(cfg: str | None, path: str) -> dict[str, Any]:
                 "alpha": slowfast["ALPHA"] if two else 1,
                 "mean": tuple(data["MEAN"]),
                 "std": tuple(data["STD"]),
+                "strides": tuple(stage[0] for stage in resnet["SPATIAL_STRIDES"][:3]),
                 "res5_stride": resnet["SPATIAL_STRIDES"][3][0],
                 "res5_dilation": resnet["SPATIAL_DILATIONS"][3][0],
                 "roi_aligned": detection["ALIGNED"],
@@ -106,6 +113,8 @@ def to_checkpoint(
         ("roi_over_space", "max"),
         ("context", False),
         ("hidden", None),
+        ("slow_temporal", (1, 1, 3, 3)),
+        ("fast_temporal", (3, 3, 3, 3)),
     ):
         if model[key] != wanted:
             raise InputError(f"model.{key}: PySlowFast has only {wanted}, got {model[key]}")

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,21 @@ from ava_detect.models.weights.layers import Naming, foreign_names
 from ava_detect.models.weights.structure import model_settings, num_classes
 from ava_eval.errors import InputError
 
+# What all of the families have in common; a recipe beside a file does not change it.
+FIXED: dict[str, Any] = {
+    "block": "bottleneck",
+    "stem": "conv7",
+    "strides": (1, 2, 2),
+    "lateral": "time_strided_conv",
+    "fast_input": "rgb",
+    "slow_sampling": "spread",
+    "nonlocal_blocks": ((), (), (), ()),
+    "fast_temporal_depths": None,
+    "hidden": None,
+    "context": False,
+    "roi_over_time": "mean",
+    "roi_over_space": "max",
+}
 Kind = Literal["ava", "kinetics"]
 KINETICS_CLASSES = (400, 600, 700)
 
@@ -80,7 +96,7 @@ def read_weights(path: str | Path) -> Weights:
     usual: dict[str, Any] = {"alpha": _usual_alpha(found)}
     if "nonlocal_blocks" in found:
         usual["nonlocal_pool"] = (2, 2, 2) if kind == "ava" else (1, 2, 2)
-    known = {**found, **said["model"]}
+    known = {**FIXED, **found, **said["model"]}
     assumed = {key: value for key, value in usual.items() if key not in known}
     return Weights(
         path=path,
@@ -133,7 +149,8 @@ def _renamed(family: _Family, tensors: Mapping[str, Any], path: Path) -> dict[st
             *("weight", "bias", "running_mean", "running_var", "num_batches_tracked"),
         ):
             raise InputError(f"{path}: {key}: {family.name}'s SlowFast has no such tensor")
-        tensor = torch.as_tensor(value)
+        tensor = torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
+        _check_tensor(f"{path}: {key}", layers[theirs], leaf, tensor)
         if family.name == "mmaction2" and "bbox_head" in key and layers[theirs] in LAST_LAYERS:
             tensor = mmaction2.drop_background(tensor)
         if layers[theirs] == "head.classifier" and leaf == "weight":
@@ -144,6 +161,24 @@ def _renamed(family: _Family, tensors: Mapping[str, Any], path: Path) -> dict[st
             counter = f"{key.rpartition('.')[0]}.num_batches_tracked"
             state.setdefault(counter, torch.tensor(0))
     return state
+
+
+def _check_tensor(where: str, layer: str, leaf: str, tensor: Any) -> None:
+    """Refuse what no layer of that kind has."""
+    if not isinstance(tensor, Tensor):
+        raise InputError(f"{where}: expected a tensor, got {type(tensor).__name__}")
+    dims = {5}
+    if leaf == "num_batches_tracked":
+        dims = {0}
+    elif leaf != "weight" or layer.endswith(".norm"):
+        dims = {1}
+    elif layer.startswith("head."):
+        dims = {2, 5}
+    if tensor.ndim not in dims or 0 in tensor.shape:
+        expected = " or ".join(str(n) for n in sorted(dims))
+        raise InputError(
+            f"{where}: expected a tensor of {expected} dimensions, got {tuple(tensor.shape)}"
+        )
 
 
 LAST_LAYERS = ("head.classifier", "head.classifier.2")

@@ -46,7 +46,7 @@ def model_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
         if any(
             fast != slow and kernel > 1
             for fast, slow, kernel in zip(
-                fast_depths or depths, slow_depths, settings["slow_temporal"], strict=True
+                fast_depths or depths, slow_depths, settings["fast_temporal"], strict=True
             )
         ):
             settings["fast_temporal_depths"] = fast_depths or depths
