@@ -169,6 +169,12 @@ class SlowFast(nn.Module):
             "dilations": (1, 1, 1, res5_dilation),
             "stem": stem,
         }
+        for name, table in (
+            ("temporal_depths", temporal_depths),
+            ("fast_temporal_depths", fast_temporal_depths),
+        ):
+            if table and any(seeing > depth for seeing, depth in zip(table, depths, strict=True)):
+                raise ValueError(f"{name}: {tuple(table)} is more than depths, {tuple(depths)}")
         for depth, blocks in zip(depths, nonlocal_blocks, strict=True):
             if any(b >= depth for b in blocks):
                 raise ValueError(f"nonlocal_blocks: a stage of {depth} blocks has no {max(blocks)}")

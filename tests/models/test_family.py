@@ -153,6 +153,8 @@ def test_non_local_blocks_begin_as_nothing(tiny_detector, clips, rois) -> None:
     model = tiny_detector(nonlocal_blocks=((), (), (0,), ())).eval()
     model.load_state_dict(plain.state_dict(), strict=False)
     torch.testing.assert_close(model(clips, rois), plain(clips, rois))
+    with pytest.raises(ValueError, match=r"temporal_depths: .* is more than depths"):
+        tiny_detector(temporal_depths=(1, 2, 1, 1))
     with pytest.raises(ValueError, match="a stage of 1 blocks has no 1"):
         tiny_detector(nonlocal_blocks=((), (), (1,), ()))
 

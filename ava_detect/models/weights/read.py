@@ -35,6 +35,7 @@ FIXED: dict[str, Any] = {
 }
 Kind = Literal["ava", "kinetics"]
 KINETICS_CLASSES = (400, 600, 700)
+LAST_LAYERS = ("head.classifier", "head.classifier.2")
 
 
 @dataclass(frozen=True)
@@ -179,9 +180,6 @@ def _check_tensor(where: str, layer: str, leaf: str, tensor: Any) -> None:
         raise InputError(
             f"{where}: expected a tensor of {expected} dimensions, got {tuple(tensor.shape)}"
         )
-
-
-LAST_LAYERS = ("head.classifier", "head.classifier.2")
 
 
 def _said(
