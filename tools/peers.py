@@ -21,6 +21,7 @@ import sys
 import tarfile
 import tempfile
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ _MMACTION2 = {
 
 
 @dataclass(frozen=True)
-class Peer:
+class Peer(ABC):
     """One model of a peer with the input and the output that its own tools give it."""
 
     name: str  # e.g. "pyslowfast/SLOWFAST_32x2_R50_SHORT"
@@ -71,9 +72,9 @@ class Peer:
     model: nn.Module
     code: Any  # the modules of the peer and its settings
 
+    @abstractmethod
     def save(self, path: Path) -> None:
         """Write a checkpoint as the peer lays it out."""
-        raise NotImplementedError
 
     def predict(self, clip: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """Scores f32[N,C] of boxes f32[N,4] (xyxy in pixels) in a clip u8[T,H,W,3] of RGB frames.
@@ -88,9 +89,9 @@ class Peer:
             scores = self._scores(frames, rois)
         return scores.float().numpy()
 
+    @abstractmethod
     def _scores(self, frames: torch.Tensor, rois: torch.Tensor) -> torch.Tensor:
         """Scores of frames u8[T,H,W,3] and rois f32[N,5], whose first column is 0."""
-        raise NotImplementedError
 
 
 Builder = Callable[[], Peer]

@@ -14,8 +14,6 @@ from ava_detect.pretrained import Pretrained, load_model
 from ava_eval.atomic import atomic_path, require_writable
 from ava_eval.errors import InputError
 
-LAYOUTS = ("ours", "pyslowfast")
-
 
 def convert(checkpoint: Path, out: Path, config: Config | None = None, layout: str = "ours") -> str:
     """Write the weights of ``checkpoint`` to ``out``; a report of what they are.
