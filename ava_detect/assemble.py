@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from ava_detect.clips import ClipSource, VideoFolder
+from ava_detect.clips import ClipSource, Video, VideoLibrary
+from ava_detect.clips.frame_list import read_frame_list
 from ava_detect.config import Config
 from ava_detect.config.schema import ModelSection, SplitSection
+from ava_detect.data.ava import Sampling
 from ava_detect.data.select import without_keyframes
 from ava_detect.models.heads import ClipHead, RoIHead
 from ava_detect.models.network import ActionDetector
@@ -66,13 +69,48 @@ def _label_map(config: Config, name: str) -> pd.DataFrame:
 
 def build_timebase(config: Config) -> Timebase:
     """How timestamps meet the videos."""
-    return Timebase(start=config.data.timebase.start, fps=config.data.timebase.fps)
+    settings = config.data.timebase
+    return Timebase(settings.fps, settings.unit, settings.first_frame, settings.shift)
 
 
-def build_videos(config: Config, split: str) -> VideoFolder:
-    """The videos of a split."""
-    folder = config.data.root / split_section(config, split).videos
-    return VideoFolder(folder, cache_bytes=int(config.data.cache_gb * 2**30))
+def build_sampling(config: Config) -> Sampling:
+    """Which frames make the clip of a keyframe."""
+    return Sampling(build_timebase(config), config.data.num_frames, config.data.sampling_rate)
+
+
+def build_videos(config: Config, split: str) -> VideoLibrary:
+    """The videos of a split: what `prepare` made of them, if that is asked for."""
+    data = config.data
+    if data.prepared is not None:
+        folder = data.root / data.prepared
+        if not folder.is_dir():
+            raise InputError(
+                f"data.prepared: {folder}: no such folder; run `ava-detect prepare` first"
+            )
+        return _library(config, (folder,))
+    return build_originals(config, split)
+
+
+def build_originals(config: Config, split: str) -> VideoLibrary:
+    """The videos of a split as they were given."""
+    section, root = split_section(config, split), config.data.root
+    folders = tuple(root / folder for folder in section.videos)
+    if section.frame_list is None:
+        return _library(config, folders)
+    listed = read_frame_list(root / section.frame_list, folders[0], config.data.timebase.fps)
+    return _library(config, (), listed)
+
+
+def _library(
+    config: Config, folders: tuple[Path, ...], listed: Mapping[str, Video] | None = None
+) -> VideoLibrary:
+    return VideoLibrary(
+        *folders,
+        start=config.data.timebase.start,
+        frames_fps=config.data.timebase.fps,
+        cache_bytes=int(config.data.cache_gb * 2**30),
+        listed=listed,
+    )
 
 
 def split_section(config: Config, split: str) -> SplitSection:
@@ -83,8 +121,8 @@ def split_section(config: Config, split: str) -> SplitSection:
 def load_split(config: Config, split: str, videos: ClipSource) -> Split:
     """Read a split's files, check labels and videos, and take excluded keyframes out.
 
-    Raises InputError when the split names no file, when a label is not in the label map, and when
-    a video is missing.
+    Raises InputError when the split names no file, when a label is not in the label map, and
+    (unless ``data.on_error`` is skip) when a video is missing.
     """
     if config.data.kind != "ava":
         raise InputError(
@@ -99,10 +137,11 @@ def load_split(config: Config, split: str, videos: ClipSource) -> Split:
     tables = [read_keyframes(root / path) for path in listed]
     for path, table in zip(listed, tables, strict=True):
         for video_id in table["video_id"].unique():
-            if not videos.has(video_id):
+            if config.data.on_error == "fail" and not videos.has(video_id):
                 raise InputError(
                     f"{root / path}: column video_id: {video_id!r}: no such video in"
-                    f" {root / section.videos}; add the file, or remove the video's rows"
+                    f" {' or '.join(str(root / folder) for folder in section.videos)}; add the"
+                    " file, remove the video's rows, or set data.on_error=skip"
                 )
     keyframes = pd.concat(tables).drop_duplicates(ignore_index=True)
     annotations = [pd.DataFrame(columns=ANNOTATION_COLUMNS)]

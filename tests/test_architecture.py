@@ -17,9 +17,11 @@ DIRECTIONS = {
     "ava_eval": set(),
     "ava_detect.boxes": set(),
     "ava_detect.timebase": set(),
-    "ava_detect.clips": {"ava_detect.timebase"},
+    "ava_detect.video_index": set(),
+    "ava_detect.clips": {"ava_detect.video_index"},
     "ava_detect.config": set(),
     "ava_detect.data": {"ava_detect.boxes", "ava_detect.clips", "ava_detect.timebase", "ava_eval"},
+    "ava_detect.download": {"ava_eval"},
     "ava_detect.proposals": {
         "ava_detect.boxes",
         "ava_detect.clips",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from ava_detect.commands.people import boxes_to_score, proposals_path
 from ava_detect.commands.preview import save_preview
 from ava_detect.commands.scoring import open_detector, score_people
 from ava_detect.config import Config
+from ava_detect.data.batch import Unreadable
+from ava_detect.data.loaders import unread_text
 from ava_detect.proposals.files import file_digest
 from ava_eval import FrameMap
 from ava_eval import evaluate as frame_map
@@ -30,13 +33,15 @@ class Evaluation:
     detections: Path
     metrics: Path
     preview: Path
+    unread: list[Unreadable]
 
     def text(self) -> str:
         """What a person reads: AP per class, the mAP and the files."""
         names = ("detections", "metrics", "preview")
-        return "\n".join(
-            [summary(self.result), "", *(f"{name:<12}{getattr(self, name)}" for name in names)]
-        )
+        lines = [summary(self.result), "", *(f"{name:<12}{getattr(self, name)}" for name in names)]
+        if self.unread:
+            lines.append(unread_text(self.unread, "their people count as missed"))
+        return "\n".join(lines)
 
 
 def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -> Evaluation:
@@ -51,7 +56,7 @@ def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -
         raise InputError(f"split: {config.split} has no annotations to score against; use export")
     detector = open_detector(config)
     boxes = boxes_to_score(config, config.split, data)
-    detections = score_people(config, detector, videos, boxes)
+    detections, unread = score_people(config, detector, videos, boxes)
     result = frame_map(
         data.annotations, detections, build_eval_label_map(config), keyframes=data.keyframes
     )
@@ -61,16 +66,36 @@ def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -
         detections=config.output / f"detections{suffix}.csv",
         metrics=config.output / f"metrics{suffix}.json",
         preview=config.output / f"preview{suffix}.png",
+        unread=unread,
     )
     write_detections(detections, done.detections)
     with atomic_path(done.metrics) as temporary:
         facts = result.to_json(_inputs(config)) | {
             "split": config.split,
             "boxes": config.evaluation.boxes,
+            "videos": _fingerprint(videos, boxes["video_id"], unread),
+            "skipped": _skipped(unread),
         }
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     save_preview(config, videos, detections, done.preview)
     return done
+
+
+def _fingerprint(
+    videos: ClipSource, video_ids: Iterable[str], unread: list[Unreadable]
+) -> dict[str, Any]:
+    """Which frames the number is of: two results of one fingerprint saw the same ones."""
+    seen = set(video_ids) - {problem.video_id for problem in unread}
+    return {"count": len(seen), "fingerprint": videos.fingerprint(seen)}
+
+
+def _skipped(unread: list[Unreadable]) -> dict[str, Any]:
+    """What could not be read and has no detections, though its truth counts."""
+    return {
+        "keyframes": len(unread),
+        "boxes": sum(len(problem.rows) for problem in unread),
+        "videos": {problem.video_id: problem.reason for problem in reversed(unread)},
+    }
 
 
 def _inputs(config: Config) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import pandas as pd
 from ava_detect.assemble import build_eval_label_map, build_timebase
 from ava_detect.clips import ClipSource
 from ava_detect.config import Config
+from ava_detect.proposals.proposer import read_frame
 from ava_detect.visualize.keyframe import draw_people, save_contact_sheet
 from ava_eval.tables import BOX
 
@@ -38,8 +39,8 @@ def save_preview(
     for wanted in np.unique(np.linspace(0, last, min(count, last + 1)).astype(int)):
         rows = detections[number == wanted]
         video_id, timestamp = rows.iloc[0][["video_id", "timestamp"]]
-        times = build_timebase(config).clip_times(timestamp, 1, 0)
-        images.append(_picture(videos.read(video_id, times)[0], rows, names, min_score))
+        frame = read_frame(videos, build_timebase(config), video_id, timestamp)
+        images.append(_picture(frame, rows, names, min_score))
     save_contact_sheet(images, path, columns)
 
 

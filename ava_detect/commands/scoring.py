@@ -7,14 +7,15 @@ import pandas as pd
 from ava_detect.assemble import (
     build_device,
     build_eval_label_map,
-    build_timebase,
+    build_sampling,
 )
 from ava_detect.clips import ClipSource
 from ava_detect.config import Config
-from ava_detect.data.ava import AvaClips
+from ava_detect.data.batch import Unreadable
 from ava_detect.data.keyframes import detection_keyframes
-from ava_detect.data.loaders import ClipLoader, EvalBatches
+from ava_detect.data.loaders import ClipLoader
 from ava_detect.data.transforms import EvalTransform
+from ava_detect.data.walk import WalkedClips
 from ava_detect.engine.evaluate import join_detections, score_boxes
 from ava_detect.engine.logs import StatusLine
 from ava_detect.inference.detector import Detector
@@ -31,20 +32,22 @@ def open_detector(config: Config) -> Detector:
 
 def score_people(
     config: Config, detector: Detector, videos: ClipSource, boxes: pd.DataFrame
-) -> pd.DataFrame:
-    """Detections of every person in ``boxes`` and every class that is scored."""
+) -> tuple[pd.DataFrame, list[Unreadable]]:
+    """Detections of every person in ``boxes`` and every class that is scored.
+
+    And the keyframes that could not be read, whose people have none; there are such only where
+    ``data.on_error`` is skip.
+    """
     settings, data = config.evaluation, config.data
-    keyframes = detection_keyframes(boxes)
-    clips = AvaClips(
-        keyframes,
+    clips = WalkedClips(
+        detection_keyframes(boxes),
         videos,
-        build_timebase(config),
-        data.num_frames,
-        data.sampling_rate,
+        build_sampling(config),
         EvalTransform(settings.short_side),
+        settings.batch_size,
     )
-    loader = ClipLoader(clips, EvalBatches(keyframes, settings.batch_size), data.workers)
-    scores = score_boxes(
+    loader = ClipLoader(clips, workers=data.workers, skip=data.on_error == "skip")
+    rows, scores = score_boxes(
         detector.model,
         loader,
         boxes.index.to_numpy(),
@@ -52,12 +55,14 @@ def score_people(
         dtype=detector.dtype,
         device=detector.device,
         log=StatusLine(),
+        unread=lambda: loader.unreadable_rows,
     )
-    return join_detections(
+    detections = join_detections(
         boxes,
-        boxes.index.to_numpy(),
+        rows,
         scores,
         detector.label_map,
         action_ids=build_eval_label_map(config)["action_id"],
         use_person_score=settings.multiply_person_score,
     )
+    return detections, loader.unreadable

@@ -14,7 +14,7 @@ from ava_detect.assemble import (
     build_device,
     build_label_map,
     build_model,
-    build_timebase,
+    build_sampling,
     build_videos,
     load_split,
 )
@@ -23,7 +23,7 @@ from ava_detect.commands.people import training_people
 from ava_detect.config import Config, dump_config, parse_config
 from ava_detect.data.ava import AvaClips
 from ava_detect.data.keyframes import Keyframe, training_keyframes
-from ava_detect.data.loaders import ClipLoader, TrainBatches
+from ava_detect.data.loaders import ClipLoader, TrainBatches, unread_text
 from ava_detect.data.transforms import TrainTransform
 from ava_detect.engine import checkpoint as checkpoints
 from ava_detect.engine import distributed
@@ -91,16 +91,18 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
     def save(step: int) -> None:
         checkpoints.save_step(config.output, step=step, optimizer=optimizer, **content)
 
+    batches = _batches(config, videos, keyframes, first_step)
     with ProgressLog(
         config.optim.steps,
         first_step=first_step,
         metrics_path=config.output / "metrics.jsonl",
         device=device,
         every_steps=config.log_every,
+        skipped=lambda: len(batches.unreadable),
     ) as log:
         run_steps(
             model,
-            _batches(config, videos, keyframes, first_step),
+            batches,
             optimizer,
             _schedule(config),
             partial(bce_sum, reduction=config.optim.loss_reduction),
@@ -114,6 +116,8 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
             save_every=config.save_every,
             save=save,
         )
+    if batches.unreadable:
+        _log.warning("%s", unread_text(batches.unreadable, "replaced by others"))
     if distributed.is_main():
         checkpoints.save_checkpoint(final, step=config.optim.steps, **content)
     return final
@@ -132,9 +136,7 @@ def _batches(
         box_jitter=augment.box_jitter,
         min_visible=augment.min_visible,
     )
-    clips = AvaClips(
-        keyframes, videos, build_timebase(config), data.num_frames, data.sampling_rate, transform
-    )
+    clips = AvaClips(keyframes, videos, build_sampling(config), transform)
     batches = TrainBatches(
         len(keyframes),
         optim.batch_size,
@@ -144,7 +146,7 @@ def _batches(
         distributed.rank(),
         distributed.world_size(),
     )
-    return ClipLoader(clips, batches, data.workers)
+    return ClipLoader(clips, batches, data.workers, skip=data.on_error == "skip")
 
 
 def _optimizer(config: Config, model: torch.nn.Module) -> torch.optim.Optimizer:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -29,9 +30,14 @@ def _range(value: tuple[int, int]) -> tuple[int, int]:
     return value
 
 
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str | Path) else value
+
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
 Range = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_range)]
+Folders = Annotated[tuple[Path, ...], BeforeValidator(_one_or_more)]
 FourOddInts = tuple[OddInt, OddInt, OddInt, OddInt]
 FourInts = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 Blocks = tuple[NonNegativeInt, ...]
@@ -126,21 +132,42 @@ class TimebaseSection(Section):
     )
     fps: PositiveFloat = Field(
         30.0,
-        description="frames a second that sampling_rate counts in, whatever the file's own rate",
+        description="frames a second that sampling_rate counts in, whatever the file's own rate;"
+        " also the rate at which folders of images were extracted",
+    )
+    unit: Literal["seconds", "frames"] = Field(
+        "seconds", description="what timestamps count; MultiSports counts frames of the file"
+    )
+    first_frame: NonNegativeInt = Field(
+        1, description="number of a file's first frame, where the unit is frames"
+    )
+    shift: int = Field(
+        0, description="whole frames by which all is read later; 1 reads as mmaction2 does"
     )
 
 
 class SplitSection(Section):
     """Files of one split; relative paths start at `data.root`."""
 
-    videos: Path = Field(Path("videos"), description="folder of video files named by video id")
-    annotations: tuple[Path, ...] = Field((), description="AVA CSVs")
+    videos: Folders = Field(
+        (Path("videos"),),
+        description="folders of video files, or of folders of numbered images, named by video id",
+    )
+    frame_list: Path | None = Field(
+        None, description="PySlowFast's list of images, whose paths start at the first of videos"
+    )
+    annotations: Folders = Field((), description="AVA CSVs")
+    labelled_boxes: Folders = Field(
+        (), description="PySlowFast's CSVs of detected boxes with labels (-1: none), trained on too"
+    )
     keyframes: Path | None = Field(
         None, description="CSV of video_id,timestamp, besides those of the annotations"
     )
     excluded: Path | None = Field(None, description="CSV of video_id,timestamp left out everywhere")
     proposals: Path | None = Field(
-        None, description="person boxes; without it what `propose` wrote into the output folder"
+        None,
+        description="person boxes, a CSV or mmaction2's pickle; without it what `propose` wrote"
+        " into the output folder",
     )
 
 
@@ -158,6 +185,12 @@ class DataSection(Section):
     eval_label_map: str | None = Field(
         None, description="classes that are scored and exported; without it those of label_map"
     )
+    classes: tuple[int | str, ...] | None = Field(
+        None, description="ids or names of the label map that are trained on and scored; null: all"
+    )
+    first_label: Literal[0, 1] = Field(
+        1, description="smallest id in the files; where it is 0, ids are raised by one when read"
+    )
     timebase: TimebaseSection = TimebaseSection()
     num_frames: PositiveInt = Field(32, description="frames of a clip, T of the Fast pathway")
     sampling_rate: NonNegativeInt = Field(
@@ -170,6 +203,33 @@ class DataSection(Section):
         0.0, description="memory for decoded videos, for small data sets"
     )
     workers: NonNegativeInt = Field(0, description="processes that read clips")
+    prepared: Path | None = Field(
+        None, description="folder of what `prepare` made, which is read in place of the videos"
+    )
+    on_error: Literal["fail", "skip"] = Field(
+        "fail",
+        description="what a video that cannot be read does: end the run, or be left out, counted",
+    )
+
+
+class PrepareSection(Section):
+    """What `prepare` makes of the videos, in `data.prepared`."""
+
+    kind: Literal["video", "frames"] = Field(
+        "video", description="fast-seeking copies, or folders of JPEG images"
+    )
+    frames: Literal["needed", "all"] = Field(
+        "needed", description="keep the frames that the keyframes' clips show, or all"
+    )
+    short_side: PositiveInt | None = Field(
+        320, description="pixels; a smaller video stays as it is, as all do with null"
+    )
+    gop: PositiveInt = Field(12, description="frames from one key frame to the next, of a copy")
+    crf: Annotated[int, Field(ge=0, le=51)] = Field(
+        18, description="x264's quality of a copy; smaller is better"
+    )
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 95
+    workers: NonNegativeInt = Field(0, description="processes; 0 is one a core")
 
 
 class AugmentSection(Section):
@@ -283,6 +343,7 @@ class Config(Section):
     save_every: PositiveInt = Field(500, description="steps from one checkpoint to the next")
     model: ModelSection = ModelSection()
     data: DataSection = DataSection()
+    prepare: PrepareSection = PrepareSection()
     augment: AugmentSection = AugmentSection()
     train_boxes: TrainBoxesSection = TrainBoxesSection()
     optim: OptimSection = OptimSection()

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from ava_detect.data.keyframes import Keyframe
+from ava_eval.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +28,28 @@ class ClipSample:
     boxes: Tensor
     labels: Tensor | None
     rows: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Unreadable:
+    """A keyframe whose clip could not be read, and why.
+
+    Attributes:
+        video_id: the video.
+        timestamp: of the keyframe.
+        rows: i64[N], the boxes that get no scores.
+        reason: the text of the error.
+    """
+
+    video_id: str
+    timestamp: float
+    rows: np.ndarray
+    reason: str
+
+    @classmethod
+    def of(cls, keyframe: Keyframe, error: InputError) -> Unreadable:
+        """The record of an error that reading the clip of a keyframe met."""
+        return cls(keyframe.video_id, keyframe.timestamp, keyframe.rows, str(error))
 
 
 @dataclass(frozen=True, eq=False)

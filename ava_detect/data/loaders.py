@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import groupby
+from typing import Any
 
 import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ava_detect.data.batch import ClipBatch, ClipSample, collate
-from ava_detect.data.keyframes import Keyframe
+from ava_detect.data.ava import AvaClips
+from ava_detect.data.batch import ClipBatch, ClipSample, Unreadable, collate
+from ava_detect.data.walk import WalkedClips
 from ava_eval.errors import InputError
 
 Item = tuple[int, int]
 """(index of the sample, seed of its random choices)"""
+SUBSTITUTES = 100
+"""So many samples are tried in the place of one that cannot be read."""
+
+_log = logging.getLogger(__name__)
 
 
 class TrainBatches(Sampler[list[Item]]):
@@ -73,82 +79,115 @@ def _generator(seed: int, stream: int, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, stream, number])
 
 
-class EvalBatches(Sampler[list[Item]]):
-    """Each keyframe exactly once over all ranks, in order, never padded.
-
-    A batch holds consecutive keyframes of one video, whose frames have one size; the last batch
-    of a video may be smaller. Each rank gets one run of neighbouring batches, so that a video is
-    read by few; ranks may differ by one batch.
-    """
-
-    def __init__(
-        self, keyframes: Sequence[Keyframe], batch_size: int, rank: int = 0, world_size: int = 1
-    ) -> None:
-        batches: list[list[Item]] = []
-        numbers = range(len(keyframes))
-        for _, group in groupby(numbers, key=lambda number: keyframes[number].video_id):
-            items = [(number, 0) for number in group]
-            batches += [items[i : i + batch_size] for i in range(0, len(items), batch_size)]
-        first, last = (len(batches) * r // world_size for r in (rank, rank + 1))
-        self.batches = batches[first:last]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[Item]]:
-        return iter(self.batches)
-
-
 class ClipLoader:
     """The ``ClipBatch``es of a dataset; neither the number of workers nor their order changes one.
 
-    Errors travel from the workers as values: DataLoader would wrap an InputError in a traceback.
+    A keyframe whose clip cannot be read ends the iteration with InputError; with ``skip`` it is
+    noted in ``unreadable`` and, the first of each video, warned of. In training another sample
+    takes its place, a function of the index and the seed; in evaluation it is missing.
+
+    Args:
+        dataset: of ``(index, seed)`` samples, or ``WalkedClips``.
+        batch_sampler: which samples make which batch; ``WalkedClips`` knows by itself.
+        workers: processes that read.
+        pin_memory: for copies to a GPU that overlap its work.
+        skip: go on without what cannot be read.
     """
 
     def __init__(
         self,
-        dataset: Dataset,
-        batch_sampler: Sampler[list[Item]],
+        dataset: AvaClips | WalkedClips,
+        batch_sampler: TrainBatches | None = None,
         workers: int = 0,
         pin_memory: bool = False,
+        skip: bool = False,
     ) -> None:
-        self._loader = DataLoader(
-            _ErrorsAsValues(dataset),
-            batch_sampler=batch_sampler,
-            num_workers=workers,
-            collate_fn=_collate_or_error,
-            pin_memory=pin_memory,
-            worker_init_fn=_start_worker,
-        )
+        self.skip = skip
+        self.unreadable: list[Unreadable] = []
+        loading: dict[str, Any] = {
+            "num_workers": workers,
+            "pin_memory": pin_memory,
+            "worker_init_fn": _start_worker,
+        }
+        if isinstance(dataset, WalkedClips):
+            self._num_batches = dataset.num_batches
+            self._loader: DataLoader = DataLoader(
+                dataset, batch_size=None, collate_fn=_of_walk, **loading
+            )
+        else:
+            assert batch_sampler is not None
+            self._num_batches = len(batch_sampler)
+            self._loader = DataLoader(
+                _Readable(dataset, skip),
+                batch_sampler=batch_sampler,
+                collate_fn=_of_samples,
+                **loading,
+            )
 
     def __len__(self) -> int:
-        return len(self._loader)
+        return self._num_batches
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        for batch in self._loader:
-            if isinstance(batch, InputError):
-                raise batch
-            yield batch
+        for batch, unread in self._loader:
+            for problem in unread:
+                self._note(problem)
+            if batch is not None:
+                yield batch
+
+    @property
+    def unreadable_rows(self) -> np.ndarray:
+        """The boxes i64[N] that no batch has brought so far because they could not be read."""
+        return np.concatenate([np.empty(0, np.int64), *(u.rows for u in self.unreadable)])
+
+    def _note(self, problem: Unreadable) -> None:
+        if not self.skip:
+            raise InputError(problem.reason)
+        if problem.video_id not in {known.video_id for known in self.unreadable}:
+            _log.warning("warning: skipped: %s", problem.reason)
+        self.unreadable.append(problem)
 
 
-class _ErrorsAsValues(Dataset):
-    def __init__(self, dataset: Dataset) -> None:
+Loaded = tuple[ClipBatch | None, list[Unreadable]]
+
+
+def unread_text(unread: list[Unreadable], fate: str) -> str:
+    """In one line, what could not be read and what became of it; "" if nothing."""
+    videos = sorted({problem.video_id for problem in unread})
+    some = ", ".join(videos[:3]) + (", ..." if len(videos) > 3 else "")
+    return f"{len(unread)} clips of {len(videos)} videos ({some}) cannot be read: {fate}"
+
+
+class _Readable(Dataset):
+    """Samples, each with the keyframes that could not be read in its place.
+
+    Errors travel from the workers as values: DataLoader would wrap an InputError in a traceback.
+    """
+
+    def __init__(self, dataset: AvaClips, skip: bool) -> None:
         self.dataset = dataset
+        self.tries = SUBSTITUTES if skip else 1
 
-    def __getitem__(self, item: Item) -> ClipSample | InputError:
-        try:
-            return self.dataset[item]
-        except InputError as error:
-            return error
+    def __getitem__(self, item: Item) -> tuple[ClipSample | None, list[Unreadable]]:
+        index, seed = item
+        rng = np.random.default_rng([seed, 1])
+        unread: list[Unreadable] = []
+        for _ in range(self.tries):
+            try:
+                return self.dataset[index, seed], unread
+            except InputError as error:
+                unread.append(Unreadable.of(self.dataset.keyframes[index], error))
+            index = int(rng.integers(len(self.dataset)))
+        return None, unread
 
 
-def _collate_or_error(samples: list[ClipSample | InputError]) -> ClipBatch | InputError:
-    clips = []
-    for sample in samples:
-        if isinstance(sample, InputError):
-            return sample
-        clips.append(sample)
-    return collate(clips)
+def _of_samples(items: list[tuple[ClipSample | None, list[Unreadable]]]) -> Loaded:
+    samples = [sample for sample, _ in items if sample is not None]
+    unread = [problem for _, problems in items for problem in problems]
+    return collate(samples) if samples else None, unread
+
+
+def _of_walk(item: Any) -> Loaded:
+    return (None, [item]) if isinstance(item, Unreadable) else (item, [])
 
 
 def _start_worker(worker: int) -> None:

@@ -37,10 +37,17 @@ class EvalTransform:
         self, clip: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Transform``; nothing is random here."""
-        clip = _resize(clip, _sized(clip, self.short_side))
+        clip = _resize(clip, _sized(clip[0], self.short_side))
         height, width = clip.shape[1:3]
-        boxes = clip_boxes(scale_boxes(boxes, (width, height)), width, height)
-        return clip, boxes, np.arange(len(boxes))
+        return clip, self.boxes(boxes, width, height), np.arange(len(boxes))
+
+    def frame(self, frame: np.ndarray) -> np.ndarray:
+        """One frame u8[H, W, 3] of a clip, resized: u8[h, w, 3]."""
+        return _resize(frame[None], _sized(frame, self.short_side))[0]
+
+    def boxes(self, boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+        """Normalised boxes f32[N, 4] in the pixels of the resized frame."""
+        return clip_boxes(scale_boxes(boxes, (width, height)), width, height)
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class TrainTransform:
         if self.short_side is not None:
             low, high = self.short_side
             short_side = int(rng.integers(low, high + 1))
-        width, height = _sized(clip, short_side)
+        width, height = _sized(clip[0], short_side)
         enlarge = max(1.0, self.crop[0] / height, self.crop[1] / width)
         return (
             max(self.crop[1], round(width * enlarge)),
@@ -106,10 +113,10 @@ class TrainTransform:
         )
 
 
-def _sized(clip: np.ndarray, short_side: int | None) -> tuple[int, int]:
-    """(width, height) of the clip with that short side; the long one is rounded down, as in
+def _sized(frame: np.ndarray, short_side: int | None) -> tuple[int, int]:
+    """(width, height) of the frame with that short side; the long one is rounded down, as in
     PySlowFast, so that results compare."""
-    height, width = clip.shape[1:3]
+    height, width = frame.shape[:2]
     if short_side is None:
         return width, height
     if width < height:

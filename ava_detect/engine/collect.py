@@ -28,22 +28,26 @@ class Collector:
         self._rows.append(np.asarray(rows, dtype=np.int64))
         self._scores.append(np.asarray(scores, dtype=np.float32))
 
-    def finish(self) -> np.ndarray:
-        """f32[N, C] in the order of ``rows``, on every process.
+    def finish(self, unread: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The rows i64[M], in the order of ``rows``, and their scores f32[M, C]; on every process.
+
+        ``unread`` are rows that this process will not bring: these are left out.
 
         Raises RuntimeError when a row is missing, came twice or was not asked for: the loader or
         the network has then lost track of the boxes, and no number may be computed from them.
         """
-        mine = (np.concatenate(self._rows), np.concatenate(self._scores))
+        left_out = np.empty(0, np.int64) if unread is None else unread
+        mine = (np.concatenate(self._rows), np.concatenate(self._scores), left_out)
         parts = distributed.gather_objects(mine)
         rows = np.concatenate([part[0] for part in parts])
         scores = np.concatenate([part[1] for part in parts])
+        wanted = self.rows[~np.isin(self.rows, np.concatenate([part[2] for part in parts]))]
         unique, counts = np.unique(rows, return_counts=True)
-        _complain("are missing", np.setdiff1d(self.rows, unique))
+        _complain("are missing", np.setdiff1d(wanted, unique))
         _complain("came more than once", unique[counts > 1])
-        _complain("were not asked for", np.setdiff1d(unique, self.rows))
+        _complain("were not asked for", np.setdiff1d(unique, wanted))
         arrived = np.argsort(rows)
-        return scores[arrived[np.searchsorted(rows, self.rows, sorter=arrived)]]
+        return wanted, scores[arrived[np.searchsorted(rows, wanted, sorter=arrived)]]
 
 
 def _complain(what: str, rows: np.ndarray) -> None:

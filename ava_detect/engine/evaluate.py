@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 import pandas as pd
@@ -26,8 +26,12 @@ def score_boxes(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     log: StatusLine | None = None,
-) -> np.ndarray:
-    """Scores f32[N, C] in [0, 1] of the boxes ``rows`` i64[N], in their order.
+    unread: Callable[[], np.ndarray] = lambda: np.empty(0, np.int64),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores f32[M, C] in [0, 1] of boxes, and which these are, i64[M]: ``rows`` i64[N].
+
+    They come in the order of ``rows``, without those that ``unread()``, asked at the end, says
+    could not be read.
 
     ``model(frames, rois)`` returns logits f[M, C]; it is evaluated under autocast to ``dtype`` and
     the sigmoid taken in float32. The mode of the model and the state of the random generators are
@@ -46,7 +50,7 @@ def score_boxes(
                 logits = model(batch.frames, batch.rois)
             collector.add(batch.rows.cpu().numpy(), logits.float().sigmoid().cpu().numpy())
     model.train(was_training)
-    return collector.finish()
+    return collector.finish(unread())
 
 
 def join_detections(

@@ -8,7 +8,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, TypeVar
@@ -85,7 +85,8 @@ class ProgressLog(StatusLine):
 
     A line of ``metrics_path`` (JSON lines) covers an interval, which ends after ``every_steps``
     steps or ``every_seconds`` seconds, whichever comes first, and with the run. Lines of steps
-    after ``first_step``, which a resumed run does again, are removed at the start.
+    after ``first_step``, which a resumed run does again, are removed at the start. ``skipped``
+    tells how many clips of this process could not be read so far; the log counts them.
     """
 
     def __init__(
@@ -98,8 +99,10 @@ class ProgressLog(StatusLine):
         every_steps: int = 50,
         every_seconds: float = 10.0,
         stream: TextIO | None = None,
+        skipped: Callable[[], int] = lambda: 0,
     ) -> None:
         super().__init__(stream, every_seconds)
+        self.skipped = skipped
         self.num_steps = num_steps
         self.every_steps = every_steps
         self.every_seconds = every_seconds
@@ -147,6 +150,7 @@ class ProgressLog(StatusLine):
             "lr": lr,
             "clips_per_s": round(self._clips / seconds, 3),
             "people_per_s": round(self._people / seconds, 3),
+            "skipped_clips": self.skipped(),
             "data_time_share": round(self._waited / seconds, 4),
             "memory_gb": round(peak_memory_gb(self.device), 3),
             "eta_s": round((self.num_steps - done) / steps_per_s, 1),

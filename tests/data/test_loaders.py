@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pytest
 import torch
 
-from ava_detect.data.ava import AvaClips
+from ava_detect.data.ava import AvaClips, Sampling
 from ava_detect.data.batch import ClipSample, collate
 from ava_detect.data.keyframes import Keyframe
-from ava_detect.data.loaders import ClipLoader, EvalBatches, TrainBatches
+from ava_detect.data.loaders import ClipLoader, TrainBatches
 from ava_detect.data.transforms import EvalTransform, TrainTransform
+from ava_detect.data.walk import WalkedClips
 from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
 
-TIMEBASE = Timebase(start=100.0, fps=30.0)
+SAMPLING = Sampling(Timebase(fps=30.0), num_frames=4, sampling_rate=3)
 
 
 class Counting:
-    """Videos of ten seconds; a pixel tells its frame's number, and the size its video."""
+    """Videos of ten seconds; a pixel tells its frame's number, and the size its video.
 
-    def read(self, video_id: str, times: np.ndarray) -> np.ndarray:
-        numbers = np.rint(np.clip(times * 30, 0, 255)).astype(np.uint8)
-        size = 20 + 2 * int(video_id)
-        return np.tile(numbers[:, None, None, None], (1, size, size, 3))
+    ``broken``: (video, frame) pairs that cannot be read.
+    """
+
+    def __init__(self, broken: Collection[tuple[str, int]] = ()) -> None:
+        self.broken = set(broken)
 
     def has(self, video_id: str) -> bool:
         return video_id.isdigit()
 
-    def duration(self, video_id: str) -> float:
-        return 10.0
+    def frame_times(self, video_id: str) -> np.ndarray:
+        return 100 + np.arange(300) / 30
+
+    def walk(self, video_id: str, frames: np.ndarray) -> Iterator[np.ndarray]:
+        size = 20 + 2 * int(video_id)
+        for number in frames:
+            if (video_id, int(number)) in self.broken:
+                raise InputError(f"{video_id}: frame {number} is damaged")
+            yield np.full((size, size + 4, 3), min(number, 255), np.uint8)
+
+    def read(self, video_id: str, frames: np.ndarray) -> np.ndarray:
+        return np.stack([frame for number in frames for frame in self.walk(video_id, [number])])
 
 
 def keyframe(video: int, second: int, first_row: int, people: int = 2) -> Keyframe:
@@ -45,8 +58,8 @@ KEYFRAMES = [
 ]
 
 
-def clips(transform, keyframes: list[Keyframe] = KEYFRAMES) -> AvaClips:
-    return AvaClips(keyframes, Counting(), TIMEBASE, 4, 3, transform)
+def clips(transform, keyframes: list[Keyframe] = KEYFRAMES, source=None) -> AvaClips:
+    return AvaClips(keyframes, source or Counting(), SAMPLING, transform)
 
 
 TRAIN = TrainTransform(None, (16, 16), color=0.2, box_jitter=0.1)
@@ -59,10 +72,10 @@ def contents(batch) -> list[bytes | None]:
 
 def test_a_sample_is_the_clip_around_its_keyframe() -> None:
     sample = clips(EvalTransform(None))[9, 0]  # video 1, second 2
-    assert sample.frames.shape == (4, 22, 22, 3)
+    assert sample.frames.shape == (4, 22, 26, 3)
     assert sample.frames.dtype == torch.uint8
     assert sample.frames[:, 0, 0, 0].tolist() == [54, 57, 60, 63]
-    torch.testing.assert_close(sample.boxes[0], torch.tensor([2.2, 4.4, 13.2, 19.8]))
+    torch.testing.assert_close(sample.boxes[0], torch.tensor([2.6, 4.4, 15.6, 19.8]))
     assert sample.rows.tolist() == [18, 19]
     assert sample.labels.tolist() == [[1, 0, 0], [0, 1, 0]]
 
@@ -114,29 +127,59 @@ def test_what_cannot_be_split_is_refused() -> None:
         TrainBatches(0, 8, seed=0, first_step=0, num_steps=1)
 
 
+def walked(batch_size: int = 4, rank: int = 0, world_size: int = 1, source=None) -> WalkedClips:
+    source = source or Counting()
+    return WalkedClips(KEYFRAMES, source, SAMPLING, EvalTransform(18), batch_size, rank, world_size)
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 @pytest.mark.parametrize("world_size", [1, 2, 5, 30])
 def test_each_keyframe_is_evaluated_once_by_one_rank(batch_size: int, world_size: int) -> None:
-    batches = [
-        batch
-        for rank in range(world_size)
-        for batch in EvalBatches(KEYFRAMES, batch_size, rank, world_size)
-    ]
-    assert [index for batch in batches for index, _ in batch] == list(range(len(KEYFRAMES)))
-    assert all(len(batch) <= batch_size for batch in batches)
-    assert all(len({KEYFRAMES[index].video_id for index, _ in batch}) == 1 for batch in batches)
+    ranks = [ClipLoader(walked(batch_size, rank, world_size)) for rank in range(world_size)]
+    batches = [batch for loader in ranks for batch in loader]
+    assert sum(map(len, ranks)) == len(batches)
+    assert all(len(batch.frames) <= batch_size for batch in batches)
+    rows = torch.cat([batch.rows for batch in batches])
+    assert rows.tolist() == list(range(2 * len(KEYFRAMES)))
 
 
-def test_evaluation_gives_each_row_once_with_its_clip() -> None:
-    dataset = clips(EvalTransform(None))
-    rows = []
-    for batch in ClipLoader(dataset, EvalBatches(KEYFRAMES, 4)):
-        assert len(batch.rois) == len(batch.rows) == len(batch.labels)
-        for roi, row in zip(batch.rois, batch.rows.tolist(), strict=True):
-            second = row // 2 % 7
-            assert batch.frames[int(roi[0]), 2, 0, 0, 0] == second * 30
-            rows.append(row)
-    assert rows == list(range(2 * len(KEYFRAMES)))
+@pytest.mark.parametrize("workers", [0, 3])
+def test_a_walk_gives_the_clips_that_reading_at_random_gives(workers: int) -> None:
+    dataset = clips(EvalTransform(18))
+    seen = []
+    for batch in ClipLoader(walked(4), workers=workers):
+        numbers = [row // 2 for row in batch.rows.tolist()[::2]]
+        assert contents(batch) == contents(collate([dataset[number, 0] for number in numbers]))
+        seen += numbers
+    assert sorted(seen) == list(range(len(KEYFRAMES)))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_cannot_be_read_is_skipped_and_counted(workers: int, caplog) -> None:
+    """Frame 57 is in the clip of second 2 alone: 54, 57, 60, 63."""
+    source = Counting({("1", 57), ("2", 999)} | {("0", number) for number in range(300)})
+    loader = ClipLoader(walked(4, source=source), workers=workers, skip=True)
+    rows = torch.cat([batch.rows for batch in loader]).tolist()
+    lost = [*range(14), 18, 19]
+    assert sorted(rows) == [row for row in range(42) if row not in lost]
+    assert sorted(loader.unreadable_rows.tolist()) == lost
+    assert len(caplog.messages) == 2  # one for each video
+    with pytest.raises(InputError, match=r"frame \d+ is damaged"):
+        list(ClipLoader(walked(4, source=source), workers=workers))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_in_training_others_take_the_place_of_what_cannot_be_read(workers: int) -> None:
+    broken = Counting({("0", number) for number in range(300)})
+    plan = TrainBatches(len(KEYFRAMES), 4, seed=5, first_step=0, num_steps=6)
+    loader = ClipLoader(clips(TRAIN, source=broken), plan, workers, skip=True)
+    batches = list(loader)
+    assert all(len(batch.frames) == 4 for batch in batches)
+    assert {problem.video_id for problem in loader.unreadable} == {"0"}
+    again = ClipLoader(clips(TRAIN, source=broken), plan, skip=True)
+    assert [contents(batch) for batch in again] == [contents(batch) for batch in batches]
+    with pytest.raises(InputError, match="is damaged"):
+        list(ClipLoader(clips(TRAIN, source=broken), plan, workers))
 
 
 def sample(people: int, labelled: bool = False, size: int = 8) -> ClipSample:

@@ -52,7 +52,7 @@ torch.save(
     {
         "weights": weights,
         "stopped": (stopped, latest(folder / "stopped").step),
-        "scores": collector.finish().tolist(),
+        "scores": collector.finish()[1].tolist(),
         "is_main": distributed.is_main(),
         "gathered": distributed.gather_objects(f"rank {distributed.rank()}"),
     },

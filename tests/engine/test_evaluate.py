@@ -31,13 +31,24 @@ def test_collector_puts_rows_in_order():
     collector.add(np.array([5, 7]), np.array([[5, 50], [7, 70]], np.float32))
     collector.add(np.array([], np.int64), np.empty((0, 2), np.float32))
     collector.add(np.array([2]), np.array([[2, 20]], np.float32))
-    scores = collector.finish()
+    rows, scores = collector.finish()
+    assert rows.tolist() == [7, 2, 5]
     assert scores.dtype == np.float32
     assert scores.tolist() == [[7, 70], [2, 20], [5, 50]]
 
 
 def test_collector_of_nothing():
-    assert Collector(np.array([]), 3).finish().shape == (0, 3)
+    assert Collector(np.array([]), 3).finish()[1].shape == (0, 3)
+
+
+def test_rows_that_could_not_be_read_are_left_out():
+    collector = Collector(np.array([7, 2, 5]), 1)
+    collector.add(np.array([5, 7]), np.array([[5], [7]], np.float32))
+    rows, scores = collector.finish(np.array([2]))
+    assert rows.tolist() == [7, 5]
+    assert scores.tolist() == [[7], [5]]
+    with pytest.raises(RuntimeError, match=r"were not asked for \(rows 7\)"):
+        collector.finish(np.array([2, 7]))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +77,8 @@ def test_scores_are_sigmoids_in_the_order_asked_for(toy_model, toy_batch):
     rows = np.array([6, 0, 3, 5, 1, 2, 7, 4])
     before = torch.get_rng_state()
     toy_model.train()
-    scores = score_boxes(toy_model, batches, rows, 3)
+    found, scores = score_boxes(toy_model, batches, rows, 3)
+    assert found.tolist() == rows.tolist()
     assert toy_model.training
     assert torch.equal(torch.get_rng_state(), before)
     toy_model.eval()
@@ -95,7 +107,7 @@ def test_sigmoid_is_taken_in_float32(toy_batch):
 
     module = torch.nn.Module()
     module.forward = model
-    scores = score_boxes(module, [toy_batch(0)], np.arange(4), 2, dtype=torch.bfloat16)
+    _, scores = score_boxes(module, [toy_batch(0)], np.arange(4), 2, dtype=torch.bfloat16)
     assert (scores[:, 0] < scores[:, 1]).all()
 
 

@@ -49,6 +49,7 @@ def test_the_figures_of_an_interval(clock, tmp_path, monkeypatch):
         "lr": 0.1,
         "clips_per_s": 4.0,
         "people_per_s": 10.0,
+        "skipped_clips": 0,
         "data_time_share": 0.25,
         "memory_gb": 1.5,
         "eta_s": 4.0,

@@ -215,6 +215,7 @@ def test_metrics_tell_each_step_once_even_after_a_kill(toy_run, toy_batch):
         "lr",
         "clips_per_s",
         "people_per_s",
+        "skipped_clips",
         "data_time_share",
         "memory_gb",
         "eta_s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from ava_detect.proposals.people import PeopleOfKeyframe, people_of_keyframes
 from ava_detect.timebase import Timebase
 
 WIDTH, HEIGHT = 160, 120
-TIMEBASE = Timebase(start=900.0, fps=30.0)
+TIMEBASE = Timebase(fps=30.0)
+START = 900.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,12 +37,15 @@ class StillFrames:
     def has(self, video_id: str) -> bool:
         return video_id in self.frames
 
-    def duration(self, video_id: str) -> float:
-        return float(len(self.frames[video_id]))
+    def frame_times(self, video_id: str) -> np.ndarray:
+        return START + np.arange(len(self.frames[video_id]))
 
-    def read(self, video_id: str, times: np.ndarray) -> np.ndarray:
-        self.asked += [(video_id, float(time)) for time in times]
-        return self.frames[video_id][np.round(times).astype(int)]
+    def read(self, video_id: str, frames: np.ndarray) -> np.ndarray:
+        self.asked += [(video_id, float(number)) for number in frames]
+        return self.frames[video_id][frames]
+
+    def walk(self, video_id: str, frames: np.ndarray) -> Iterator[np.ndarray]:
+        return iter(self.read(video_id, frames))
 
 
 @dataclass(frozen=True)

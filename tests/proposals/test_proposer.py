@@ -9,7 +9,7 @@ from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
 from ava_eval.tables import PERSON_BOX_COLUMNS
 
-TIMEBASE = Timebase(start=900.0, fps=30.0)
+TIMEBASE = Timebase(fps=30.0)
 
 
 class Scripted:
@@ -29,17 +29,21 @@ class Scripted:
 
 
 class Gray:
-    """A ClipSource of 200x100 gray frames."""
+    """A ClipSource of gray frames, 200x100, one a second from 900 to 1899."""
 
-    def __init__(self) -> None:
+    def __init__(self, broken=()) -> None:
         self.asked = []
+        self.broken = broken
 
-    def read(self, video_id, times):
-        self.asked.append((video_id, times.tolist()))
-        return np.full((len(times), 100, 200, 3), 128, np.uint8)
+    def walk(self, video_id, frames):
+        for number in frames.tolist():
+            self.asked.append((video_id, number))
+            if number in self.broken:
+                raise InputError(f"frame {number} is damaged")
+            yield np.full((100, 200, 3), 128, np.uint8)
 
-    def duration(self, video_id):
-        return 1000.0
+    def frame_times(self, video_id):
+        return 900 + np.arange(1000.0)
 
 
 def keyframes(*rows: tuple[str, float]) -> pd.DataFrame:
@@ -104,7 +108,7 @@ def test_the_keyframe_itself_is_read_in_batches():
         batch_size=2,
         progress=lambda done, total: seen.append((done, total)),
     )
-    assert source.asked == [("v", [2.0 + second]) for second in range(5)]
+    assert source.asked == [("v", 2 + second) for second in range(5)]
     assert scripted.batches == [2, 2, 1]
     assert seen == [(2, 5), (4, 5), (5, 5)]
     assert found.dtypes.loc["x1":].eq(np.float64).all()
@@ -119,7 +123,28 @@ def test_nobody_is_an_empty_table_of_the_same_columns(rows):
     assert found.dtypes.tolist() == full.dtypes.tolist()
 
 
-@pytest.mark.parametrize("timestamp", [-1.0, 1001.0])
+def test_what_cannot_be_read_is_told_and_the_rest_goes_on():
+    answers = [[(0, 0, 10, 10, 0.9)], [(0, 0, 20, 20, 0.8)], [(0, 0, 30, 30, 0.7)]]
+    rows = [("b", 905.0), ("a", 903.0), ("a", 2000.0), ("a", 902.0), ("a", 904.0)]
+    problems = []
+    found = propose_keyframes(
+        Scripted(*answers),
+        Gray(broken=[3]),
+        keyframes(*rows),
+        TIMEBASE,
+        unreadable=lambda video_id, time, reason: problems.append((video_id, time, str(reason))),
+    )
+    # Read in the order of time, written in that of the keyframes.
+    assert found[["video_id", "timestamp", "score"]].to_numpy().tolist() == [
+        ["b", 905.0, 0.9],
+        ["a", 902.0, 0.8],
+        ["a", 904.0, 0.7],
+    ]
+    assert [problem[:2] for problem in problems] == [("a", 2000.0), ("a", 903.0)]
+    assert problems[1][2] == "frame 3 is damaged"
+
+
+@pytest.mark.parametrize("timestamp", [-1.0, 2001.0])
 def test_a_keyframe_outside_of_the_video_is_refused(timestamp: float) -> None:
     with pytest.raises(InputError, match="lies outside of the file"):
         propose_keyframes(Scripted([]), Gray(), keyframes(("v", timestamp)), Timebase())
