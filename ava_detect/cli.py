@@ -74,6 +74,8 @@ def build_parser() -> CommandParser:
     demo.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the recipe")
     demo.set_defaults(run=_demo)
 
+    _add_download(commands)
+    _add(commands, "prepare", _prepare, "copies of the videos that are quick to read; resumable")
     _add(
         commands,
         "train-proposer",
@@ -117,6 +119,43 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
         "overrides", nargs="*", metavar="key=value", help="settings over the recipe"
     )
     parser.set_defaults(run=_convert)
+
+
+def _add_download(commands: argparse._SubParsersAction) -> None:
+    summary = "AVA's annotations, published boxes, videos and zoo weights, into one folder"
+    parser = commands.add_parser(
+        "download",
+        help=summary,
+        description=f"{summary}. The same command again goes on where it was interrupted and leaves"
+        " what is there. Groups: annotations (AVA v2.2, AVA-Kinetics), boxes (of LFB and"
+        " PySlowFast), videos (or videos-trainval, 157 GB; or videos-test), weights (of"
+        " PyTorchVideo and PySlowFast).",
+        epilog="example: ava-detect download annotations boxes videos/1j20qq1JyX4.mp4 -o ava",
+    )
+    parser.add_argument(
+        "what", nargs="+", metavar="WHAT", help="a group, or a file by its place below DIR"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("ava"), metavar="DIR", help="ava unless said"
+    )
+    parser.add_argument("--list", action="store_true", help="print what would be fetched and leave")
+    parser.add_argument(
+        "--jobs", type=_jobs, default=4, metavar="N", help="files at once, 4 unless said"
+    )
+    parser.add_argument(
+        "--mirror", metavar="URL", help="takes the place of https://HOST in every address"
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="read files that are there to check their sha256"
+    )
+    parser.set_defaults(run=_download)
+
+
+def _jobs(text: str) -> int:
+    jobs = int(text)
+    if not 1 <= jobs <= 32:
+        raise argparse.ArgumentTypeError(f"expected 1 to 32 files at once, got {jobs}")
+    return jobs
 
 
 def _size(text: str) -> int:
@@ -165,6 +204,29 @@ def _demo(arguments: Arguments) -> None:
         proposer=arguments.proposer,
         overrides=arguments.overrides,
     )
+
+
+def _download(arguments: Arguments) -> None:
+    from ava_detect.commands.download import download, list_files
+
+    if arguments.list:
+        print(list_files(arguments.what, arguments.output, mirror=arguments.mirror))
+        return
+    print(
+        download(
+            arguments.what,
+            arguments.output,
+            jobs=arguments.jobs,
+            mirror=arguments.mirror,
+            verify=arguments.verify,
+        )
+    )
+
+
+def _prepare(config: Config, _: Arguments) -> None:
+    from ava_detect.commands.prepare import prepare
+
+    print(prepare(config).text())
 
 
 def _train_proposer(config: Config, _: Arguments) -> None:
