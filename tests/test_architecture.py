@@ -34,6 +34,7 @@ DIRECTIONS = {
     "ava_detect.inference": {"ava_detect.data.batch", "ava_detect.models", "ava_eval"},
     "ava_detect.visualize": {"ava_detect.boxes", "ava_detect.clips", "ava_eval"},
     "ava_detect.synthetic": {"ava_detect.timebase", "ava_eval"},
+    "ava_detect.prepare": {"ava_detect.clips", "ava_detect.timebase"},
     "ava_detect.assemble": {"ava_detect", "ava_eval"},
     "ava_detect.pretrained": {"ava_detect", "ava_eval"},
     "ava_detect.commands": {"ava_detect", "ava_eval"},

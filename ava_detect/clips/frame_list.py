@@ -61,6 +61,8 @@ def read_frame_list(path: str | os.PathLike[str], root: Path, fps: float) -> dic
     frame_ids = table["frame_id"].to_numpy()
     found = {}
     for code, video_id in enumerate(names):
+        if not is_inside(video_id):  # copies of videos are named by their ids
+            raise InputError.at(path, None, COLUMNS[0], "an id without '..'", video_id)
         rows = order[cuts[code] : cuts[code + 1]]
         numbers = frame_ids[rows]
         double = np.flatnonzero(np.diff(numbers) == 0)

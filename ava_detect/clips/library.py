@@ -84,9 +84,7 @@ class VideoLibrary:
 
     def _add(self, root: Path, path: Path) -> None:
         """Note a video under all its ids."""
-        whole = path.relative_to(root).as_posix()
-        if path.suffix.lower() in SUFFIXES:
-            whole = whole[: -len(path.suffix)]
+        whole = _name(path, root)
         name = whole.rpartition("/")[2]
         segment = SEGMENT.fullmatch(name)
         self._ids.append(segment[1] if segment else name)
@@ -149,6 +147,17 @@ class VideoLibrary:
         if path.is_dir():
             return FrameFolder(path, self.frames_fps)
         return VideoFile(path, self.threads)
+
+    def path_of(self, video_id: str) -> Path | None:
+        """The file or folder of a video; None for a listed one."""
+        return None if video_id in self._listed else self.place(video_id).path
+
+    def name_of(self, video_id: str) -> str:
+        """A name for copies of the video: its path below its folder, without a suffix."""
+        path = self.path_of(video_id)
+        if path is None:
+            return video_id
+        return _name(path, next(root for root in self.roots if path.is_relative_to(root)))
 
     def start_of(self, video_id: str) -> float:
         """The time of the video's first frame, in the tables' seconds."""
@@ -249,6 +258,12 @@ class VideoLibrary:
             while self._cached_bytes > self.cache_bytes:
                 self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return frames
+
+
+def _name(path: Path, root: Path) -> str:
+    """The path of a video below its folder, without a suffix."""
+    name = path.relative_to(root).as_posix()
+    return name[: -len(path.suffix)] if path.suffix.lower() in SUFFIXES else name
 
 
 def _num_bytes(video: Video) -> int:

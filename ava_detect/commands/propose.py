@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from ava_detect.assemble import build_timebase, build_videos, load_split
+from ava_detect.assemble import build_originals, build_timebase, load_split
 from ava_detect.clips import ClipSource
 from ava_detect.commands.proposers import (
     build_proposer,
@@ -59,7 +59,7 @@ class Proposals:
 def train_proposer(config: Config, videos: ClipSource | None = None) -> Path:
     """Fine-tune the person detector on the training split's people; return its weights' file."""
     require_writable(trained_weights(config))
-    videos = videos or build_videos(config, "train")
+    videos = videos or build_originals(config, "train")
     people = people_of_keyframes(load_split(config, "train", videos).annotations)
     if config.data.on_error == "skip":
         people = _readable(people, videos, build_timebase(config))
@@ -67,11 +67,14 @@ def train_proposer(config: Config, videos: ClipSource | None = None) -> Path:
 
 
 def propose(config: Config, videos: ClipSource | None = None) -> Proposals:
-    """Find the people on every keyframe of a split; write `proposals_{split}.csv`."""
+    """Find the people on every keyframe of a split; write `proposals_{split}.csv`.
+
+    Not on prepared copies: a detector wants larger images.
+    """
     split = config.split
     path = config.output / f"proposals_{split}.csv"
     require_writable(path)
-    videos = videos or build_videos(config, split)
+    videos = videos or build_originals(config, split)
     data = load_split(config, split, videos)
     proposer = build_proposer(config)
     line = StatusLine()
