@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ava_detect.download.archives import unpack
 from ava_detect.download.catalogue import ENTRIES, Entry, lists_for, select, videos_of
 from ava_detect.download.fetch import DigestError, Patience, ask, digests, fetch
+from ava_detect.download.ledger import Ledger, Record
 from ava_detect.engine.logs import StatusLine
-from ava_eval.atomic import atomic_path, require_writable
+from ava_eval.atomic import require_writable
 from ava_eval.errors import InputError
 
 
@@ -61,7 +61,7 @@ def list_files(
     """What ``download`` would fetch: address, place and size where known. Fetches nothing."""
     chosen, videos = select(words, entries)
     _require_mirror(mirror)
-    ledger = _Ledger(folder)
+    ledger = Ledger(folder)
     unread = [known for known in lists_for(videos) if not (folder / known.entry.path).exists()]
     chosen += [*(known.entry for known in unread), *_videos(videos, folder)]
     lines = []
@@ -89,38 +89,6 @@ def _videos(words: Sequence[str], folder: Path) -> list[Entry]:
     return found
 
 
-@dataclass(frozen=True)
-class _Record:
-    """A file that was fetched; what it was the first time is what it has to be."""
-
-    url: str
-    size: int
-    sha256: str
-
-
-class _Ledger:
-    """What is in the data folder, in ``.downloads.json``; safe to use from several threads."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / ".downloads.json"
-        self._lock = threading.Lock()
-        try:
-            files = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
-            self._records = {path: _Record(**facts) for path, facts in files.items()}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"{self.path}: expected a record of downloads; remove it") from error
-
-    def find(self, entry: Entry) -> _Record | None:
-        record = self._records.get(entry.path)
-        return record if record and record.url == entry.url else None
-
-    def add(self, entry: Entry, record: _Record) -> None:
-        with self._lock, atomic_path(self.path) as temporary:
-            self._records[entry.path] = record
-            files = {path: asdict(self._records[path]) for path in sorted(self._records)}
-            temporary.write_text(json.dumps(files, indent=1) + "\n", encoding="utf-8")
-
-
 class _StoppedError(Exception):
     """The user has interrupted; ends what the other threads do."""
 
@@ -137,7 +105,7 @@ class _Run:
         self.jobs = jobs
         self.line = StatusLine()
         self.failures: list[str] = []
-        self._ledger = _Ledger(folder)
+        self._ledger = Ledger(folder)
         self._stop = threading.Event()
         self._patience = replace(patience, sleep=self._pause)
         self._downloaded = self._there = self._planned = self._size = 0
@@ -215,12 +183,12 @@ class _Run:
         for folder, pattern in entry.unpack:
             unpack(path, self.folder / folder, pattern)
         # Only now: an archive that cannot be unpacked is not to be trusted the next time.
-        found = _Record(entry.url, path.stat().st_size, sha256)
+        found = Record(entry.url, path.stat().st_size, sha256)
         if found != record:
             self._ledger.add(entry, found)
         return downloaded
 
-    def _fetch(self, entry: Entry, record: _Record | None) -> str:
+    def _fetch(self, entry: Entry, record: Record | None) -> str:
         # What came the first time is what has to come again, unless the catalogue knows better.
         known = f"sha256:{record.sha256}" if record and not entry.digest else None
         try:
@@ -253,7 +221,7 @@ class _Run:
         return found[0].removeprefix("sha256:")
 
 
-def _is_whole(path: Path, record: _Record, verify: bool = False) -> bool:
+def _is_whole(path: Path, record: Record, verify: bool = False) -> bool:
     if not path.is_file() or path.stat().st_size != record.size:
         return False
     return not verify or f"sha256:{record.sha256}" in digests(path)

@@ -67,15 +67,22 @@ class StatusLine:
 
 
 def track(batches: Iterable[Batch], what: str, line: StatusLine | None) -> Iterator[Batch]:
-    """Yield ``batches``, showing on ``line`` how many of them are done and the time left."""
-    start = time.perf_counter()
+    """Yield ``batches``, showing on ``line`` how many are done, their pace and the time left.
+
+    The pace is the seconds of a batch, and how many of these the loop waited for data.
+    """
+    start = before = time.perf_counter()
+    waited = 0.0
     total = len(batches) if isinstance(batches, Sized) else None
     for done, batch in enumerate(batches, 1):
+        waited += time.perf_counter() - before
         yield batch
+        before = time.perf_counter()
         if line is not None and (line.due() or done == total):
-            seconds = time.perf_counter() - start
-            left = f", {_clock(seconds / done * (total - done))} left" if total else ""
-            line.show(f"{what} {done}{f'/{total}' if total else ''} batches{left}")
+            seconds = before - start
+            left = f"  {_clock(seconds / done * (total - done))} left" if total else ""
+            of = f"/{total}" if total else ""
+            line.show(f"{what} {done}{of} batches  {_pace(seconds, waited, done)} a batch{left}")
     if line is not None:
         line.close()
 
@@ -151,6 +158,8 @@ class ProgressLog(StatusLine):
             "clips_per_s": round(self._clips / seconds, 3),
             "people_per_s": round(self._people / seconds, 3),
             "skipped_clips": self.skipped(),
+            "step_s": round(seconds / self._steps, 4),
+            "data_s": round(self._waited / self._steps, 4),
             "data_time_share": round(self._waited / seconds, 4),
             "memory_gb": round(peak_memory_gb(self.device), 3),
             "eta_s": round((self.num_steps - done) / steps_per_s, 1),
@@ -180,9 +189,14 @@ def _sentence(figures: dict[str, float], num_steps: int) -> str:
     return (
         f"train {figures['step']}/{num_steps}  loss {figures['loss']:.4f}  lr {figures['lr']:.2e}  "
         f"{figures['clips_per_s']:.1f} clips/s  {figures['people_per_s']:.1f} people/s  "
-        f"data {figures['data_time_share']:.0%}  {figures['memory_gb']:.1f} GB  "
+        f"{_pace(figures['step_s'], figures['data_s'], 1)} a step  {figures['memory_gb']:.1f} GB  "
         f"{_clock(figures['eta_s'])} left"
     )
+
+
+def _pace(seconds: float, waited: float, count: int) -> str:
+    """Seconds of one of ``count`` rounds, and of these, those waited for data."""
+    return f"{seconds / count:.3f} s (data {waited / count:.3f})"
 
 
 def _clock(seconds: float) -> str:

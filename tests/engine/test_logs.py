@@ -50,12 +50,14 @@ def test_the_figures_of_an_interval(clock, tmp_path, monkeypatch):
         "clips_per_s": 4.0,
         "people_per_s": 10.0,
         "skipped_clips": 0,
+        "step_s": 2.0,
+        "data_s": 0.5,
         "data_time_share": 0.25,
         "memory_gb": 1.5,
         "eta_s": 4.0,
     }
     assert (last["step"], last["loss"]) == (6, pytest.approx((1 / 5 + 1 / 6) / 2))
-    speed = "lr 1.00e-01  4.0 clips/s  10.0 people/s  data 25%  1.5 GB"
+    speed = "lr 1.00e-01  4.0 clips/s  10.0 people/s  2.000 s (data 0.500) a step  1.5 GB"
     assert stream.getvalue().splitlines() == [
         f"train 4/6  loss 0.5208  {speed}  0:04 left",
         f"train 6/6  loss 0.1833  {speed}  0:00 left",
@@ -96,19 +98,31 @@ def test_metrics_after_the_resumed_step_go(tmp_path):
 
 
 def test_track_yields_everything_and_ends_its_line(clock):
+    class Slow(list):
+        def __iter__(self):
+            for batch in super().__iter__():
+                clock(2.0)
+                yield batch
+
     def seconds_each(batches):
         for batch in track(batches, "evaluate", line):
-            clock(6.0)
+            clock(4.0)
             yield batch
 
     line = StatusLine(stream := io.StringIO())
-    assert list(seconds_each("abcde")) == list("abcde")
+    assert list(seconds_each(Slow("abcde"))) == list("abcde")
     assert stream.getvalue().splitlines() == [
-        "evaluate 2/5 batches, 0:18 left",
-        "evaluate 4/5 batches, 0:06 left",
-        "evaluate 5/5 batches, 0:00 left",
+        "evaluate 2/5 batches  6.000 s (data 2.000) a batch  0:18 left",
+        "evaluate 4/5 batches  6.000 s (data 2.000) a batch  0:06 left",
+        "evaluate 5/5 batches  6.000 s (data 2.000) a batch  0:00 left",
     ]
     line = StatusLine(stream := Terminal())
-    assert list(seconds_each(iter("ab"))) == ["a", "b"]  # no length: no time left
-    assert stream.getvalue() == "\r\x1b[2Kevaluate 1 batches\r\x1b[2Kevaluate 2 batches\n"
+    assert list(seconds_each(iter(Slow("ab")))) == ["a", "b"]  # no length: no time left
+    assert (
+        stream.getvalue()
+        == "".join(
+            f"\r\x1b[2Kevaluate {done} batches  6.000 s (data 2.000) a batch" for done in (1, 2)
+        )
+        + "\n"
+    )
     assert list(track("ab", "evaluate", None)) == ["a", "b"]

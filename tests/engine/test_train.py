@@ -216,6 +216,8 @@ def test_metrics_tell_each_step_once_even_after_a_kill(toy_run, toy_batch):
         "clips_per_s",
         "people_per_s",
         "skipped_clips",
+        "step_s",
+        "data_s",
         "data_time_share",
         "memory_gb",
         "eta_s",
