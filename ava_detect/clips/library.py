@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -23,6 +24,8 @@ from ava_eval.errors import InputError
 SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 IN_MEMORY = 512
 """So many opened folders and prepared copies are kept by each process."""
+FIRST_FILES = 8
+"""So many files of a folder tell whether it is one of images."""
 SEGMENT = re.compile(r"(.+)_(\d{6})_(\d{6})")
 """How Kinetics names what it cuts out of a longer video: ID_START_END, in seconds."""
 
@@ -291,7 +294,7 @@ def _search(root: Path) -> Iterator[Path]:
 
 
 def _is_frame_folder(folder: Path) -> bool:
-    """Whether the first file in it is a numbered image: it may have 27,000."""
+    """Whether one of the first files in it is a numbered image: it may have 27,000."""
     with os.scandir(folder) as entries:
         files = (entry.name for entry in entries if entry.is_file())
-        return is_image(next((name for name in files if not name.startswith(".")), ""))
+        return any(is_image(name) for name in islice(files, FIRST_FILES))
