@@ -41,7 +41,7 @@ class CopySettings:
     kind: Literal["video", "frames"] = "video"
     short_side: int | None = 320
     gop: int = 12
-    crf: int = 18
+    crf: int = 20
     jpeg_quality: int = 95
 
     def facts(self) -> dict[str, int | str | None]:

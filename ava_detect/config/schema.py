@@ -226,7 +226,7 @@ class PrepareSection(Section):
     )
     gop: PositiveInt = Field(12, description="frames from one key frame to the next, of a copy")
     crf: Annotated[int, Field(ge=0, le=51)] = Field(
-        18, description="x264's quality of a copy; smaller is better"
+        20, description="x264's quality of a copy; smaller is better"
     )
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 95
     workers: NonNegativeInt = Field(0, description="processes; 0 is one a core")

@@ -77,24 +77,26 @@ class TrainTransform:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Transform``."""
         boxes = clip_boxes(_jitter(boxes, self.box_jitter, rng), 1, 1)
-        clip = _resize(clip, self._size_before_crop(clip, rng))
         height, width = clip.shape[1:3]
-        boxes = scale_boxes(boxes, (width, height))
-
+        resized_width, resized_height = self._size_before_crop(clip, rng)
         crop_height, crop_width = self.crop
-        top = int(rng.integers(height - crop_height + 1))
-        left = int(rng.integers(width - crop_width + 1))
-        clip = clip[:, top : top + crop_height, left : left + crop_width]
+        top = int(rng.integers(resized_height - crop_height + 1))
+        left = int(rng.integers(resized_width - crop_width + 1))
+        # In whole pixels of the frame, so that only what is seen is resized.
+        y1, y2 = _seen(top, crop_height, height / resized_height)
+        x1, x2 = _seen(left, crop_width, width / resized_width)
+        boxes = scale_boxes(boxes, (width, height)) - np.array([x1, y1, x1, y1], boxes.dtype)
+        boxes = scale_boxes(boxes, (crop_width / (x2 - x1), crop_height / (y2 - y1)))
         whole = area(boxes)
-        boxes = boxes - np.array([left, top, left, top], boxes.dtype)
         boxes = clip_boxes(boxes, crop_width, crop_height)
         visible = area(boxes)
         kept = np.flatnonzero((visible > 1) & (visible >= self.min_visible * whole))
         boxes = boxes[kept]
 
-        if rng.random() < self.flip:
-            clip, boxes = clip[:, :, ::-1], flip_boxes(boxes, crop_width)
-        clip = np.ascontiguousarray(clip)
+        mirrored = rng.random() < self.flip
+        clip = _resize(clip[:, y1:y2, x1:x2], (crop_width, crop_height), mirrored)
+        if mirrored:
+            boxes = flip_boxes(boxes, crop_width)
         if self.color > 0:
             clip = _recolor(clip, self.color, rng)
         return clip, boxes, kept
@@ -124,14 +126,29 @@ def _sized(frame: np.ndarray, short_side: int | None) -> tuple[int, int]:
     return width * short_side // height, short_side
 
 
-def _resize(clip: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _seen(first: int, count: int, scale: float) -> tuple[int, int]:
+    """The pixels of a frame, from one to before another, that a crop of its resized copy shows.
+
+    The crop begins at pixel ``first`` of the copy and has ``count``; ``scale`` is that of the
+    frame to the copy.
+    """
+    begin = round(first * scale)
+    return begin, max(begin + 1, round((first + count) * scale))
+
+
+def _resize(clip: np.ndarray, size: tuple[int, int], mirrored: bool = False) -> np.ndarray:
+    """The clip u8[T, H, W, 3] resized to (width, height), and mirrored left to right."""
     width, height = size
-    if clip.shape[1:3] == (height, width):
-        return clip
-    resized = np.empty((len(clip), height, width, 3), np.uint8)
-    for frame, target in zip(clip, resized, strict=True):
-        cv2.resize(frame, size, dst=target, interpolation=cv2.INTER_LINEAR)
-    return resized
+    result = np.empty((len(clip), height, width, 3), np.uint8)
+    same = clip.shape[1:3] == (height, width)
+    for frame, target in zip(clip, result, strict=True):
+        if same:
+            target[:] = frame
+        else:
+            cv2.resize(frame, size, dst=target, interpolation=cv2.INTER_LINEAR)
+        if mirrored:
+            cv2.flip(target, 1, dst=target)
+    return result
 
 
 def _jitter(boxes: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
