@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from ava_detect.data.keyframes import Keyframe
 from ava_eval.errors import InputError
@@ -109,5 +111,15 @@ def collate(samples: Sequence[ClipSample]) -> ClipBatch:
 
 
 def _stack(clips: Sequence[Tensor]) -> Tensor:
-    """Clips of one size, one behind the other, several times as fast as torch stacks bytes."""
-    return torch.from_numpy(np.stack([clip.numpy() for clip in clips]))
+    """Clips of one size, one behind the other; in a worker, in memory that the main process sees.
+
+    As torch's ``default_collate`` does it; NumPy stacks bytes several times as fast as torch.
+    """
+    shape = (len(clips), *clips[0].shape)
+    if get_worker_info() is None:
+        batch = torch.empty(shape, dtype=torch.uint8)
+    else:
+        storage = torch.UntypedStorage._new_shared(math.prod(shape))
+        batch = torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
+    np.stack([clip.numpy() for clip in clips], out=batch.numpy())
+    return batch
