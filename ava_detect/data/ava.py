@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch.utils.data import Dataset
 from ava_detect.clips import ClipSource
 from ava_detect.data.batch import ClipSample
 from ava_detect.data.keyframes import Keyframe
-from ava_detect.data.transforms import Transform
+from ava_detect.data.transforms import Transform, View
 from ava_detect.timebase import Timebase
 
 
@@ -63,18 +64,25 @@ class AvaClips(Dataset):
         """
         index, seed = item
         keyframe = self.keyframes[index]
-        clip = self.source.read(keyframe.video_id, self.sampling.frames(keyframe, self.source))
-        frames, boxes, kept = self.transform(clip, keyframe.boxes, np.random.default_rng(seed))
-        return sample_of(keyframe, frames, boxes, kept)
+        numbers, places = np.unique(
+            self.sampling.frames(keyframe, self.source), return_inverse=True
+        )
+        frames = self.source.walk(keyframe.video_id, numbers)
+        first = next(frames)
+        size = (first.shape[1], first.shape[0])
+        view = self.transform(size, keyframe.boxes, np.random.default_rng(seed))
+        clip = np.empty((len(numbers), *view.size[::-1], 3), np.uint8)
+        for frame, target in zip(chain([first], frames), clip, strict=True):
+            view.show(frame, target)
+        # Most clips have no frame twice, and are spared a copy.
+        return sample_of(keyframe, clip if len(clip) == len(places) else clip[places], view)
 
 
-def sample_of(
-    keyframe: Keyframe, frames: np.ndarray, boxes: np.ndarray, kept: np.ndarray
-) -> ClipSample:
-    """The sample of a transformed clip: ``kept`` i64[M] are the people that it still shows."""
+def sample_of(keyframe: Keyframe, frames: np.ndarray, view: View) -> ClipSample:
+    """The sample of a clip u8[T, h, w, 3] and of the people that its view shows."""
     return ClipSample(
         frames=torch.from_numpy(frames),
-        boxes=torch.from_numpy(boxes),
-        labels=None if keyframe.labels is None else torch.from_numpy(keyframe.labels[kept]),
-        rows=torch.from_numpy(keyframe.rows[kept]),
+        boxes=torch.from_numpy(view.boxes),
+        labels=None if keyframe.labels is None else torch.from_numpy(keyframe.labels[view.kept]),
+        rows=torch.from_numpy(keyframe.rows[view.kept]),
     )

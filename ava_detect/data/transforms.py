@@ -1,4 +1,4 @@
-"""Resize, crop, mirror and recolour a clip; its boxes move with the pixels."""
+"""Resize, crop, mirror and recolour the frames of a clip; its boxes move with the pixels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,49 @@ import numpy as np
 from ava_detect.boxes import area, clip_boxes, flip_boxes, scale_boxes
 
 
-class Transform(Protocol):
-    """Turns a clip and its normalised boxes into the clip that the model sees.
+@dataclass(frozen=True, eq=False)
+class View:
+    """What the model sees of a clip: the same part of every frame, changed in the same way.
 
-    Takes ``clip`` u8[T, H, W, 3], ``boxes`` f32[N, 4] normalised and a random generator; returns
-    a clip u8[T, h, w, 3], boxes f32[M, 4] in its pixels, and i64[M], which of the N boxes they
-    are. The inputs are left as they were.
+    Attributes:
+        part: (top, bottom, left, right), the pixels of the frame that are seen.
+        size: (width, height) in pixels that they are resized to.
+        boxes: f32[M, 4], x1 y1 x2 y2 in pixels of the resized part.
+        kept: i64[M], which of the clip's people these are.
+        mirrored: left to right, after resizing.
+        colors: u8[256, 3], the new value of each value of red, green and blue; None: no change.
     """
 
-    def __call__(
-        self, clip: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    part: tuple[int, int, int, int]
+    size: tuple[int, int]
+    boxes: np.ndarray
+    kept: np.ndarray
+    mirrored: bool = False
+    colors: np.ndarray | None = None
+
+    def show(self, frame: np.ndarray, target: np.ndarray) -> None:
+        """Write what is seen of ``frame`` u8[H, W, 3] into ``target`` u8[h, w, 3]."""
+        top, bottom, left, right = self.part
+        seen = frame[top:bottom, left:right]
+        if seen.shape == target.shape:
+            target[:] = seen
+        else:
+            cv2.resize(seen, self.size, dst=target, interpolation=cv2.INTER_LINEAR)
+        if self.mirrored:
+            cv2.flip(target, 1, dst=target)
+        if self.colors is not None:
+            cv2.LUT(target, self.colors[None], dst=target)
+
+
+class Transform(Protocol):
+    """Decides what the model sees of a clip."""
+
+    def __call__(self, size: tuple[int, int], boxes: np.ndarray, rng: np.random.Generator) -> View:
+        """The view of a clip whose frames have ``size`` (width, height) pixels.
+
+        ``boxes`` f32[N, 4] are normalised, and left as they were.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,20 +66,16 @@ class EvalTransform:
     short_side: int | None = 256
 
     def __call__(
-        self, clip: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self, size: tuple[int, int], boxes: np.ndarray, rng: np.random.Generator | None = None
+    ) -> View:
         """See ``Transform``; nothing is random here."""
-        clip = _resize(clip, _sized(clip[0], self.short_side))
-        height, width = clip.shape[1:3]
-        return clip, self.boxes(boxes, width, height), np.arange(len(boxes))
-
-    def frame(self, frame: np.ndarray) -> np.ndarray:
-        """One frame u8[H, W, 3] of a clip, resized: u8[h, w, 3]."""
-        return _resize(frame[None], _sized(frame, self.short_side))[0]
-
-    def boxes(self, boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-        """Normalised boxes f32[N, 4] in the pixels of the resized frame."""
-        return clip_boxes(scale_boxes(boxes, (width, height)), width, height)
+        resized = _sized(size, self.short_side)
+        return View(
+            part=(0, size[1], 0, size[0]),
+            size=resized,
+            boxes=clip_boxes(scale_boxes(boxes, resized), *resized),
+            kept=np.arange(len(boxes)),
+        )
 
 
 @dataclass(frozen=True)
@@ -72,42 +100,41 @@ class TrainTransform:
     box_jitter: float = 0.0
     min_visible: float = 0.25
 
-    def __call__(
-        self, clip: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(self, size: tuple[int, int], boxes: np.ndarray, rng: np.random.Generator) -> View:
         """See ``Transform``."""
         boxes = clip_boxes(_jitter(boxes, self.box_jitter, rng), 1, 1)
-        height, width = clip.shape[1:3]
-        resized_width, resized_height = self._size_before_crop(clip, rng)
+        width, height = size
+        resized_width, resized_height = self._size_before_crop(size, rng)
         crop_height, crop_width = self.crop
-        top = int(rng.integers(resized_height - crop_height + 1))
-        left = int(rng.integers(resized_width - crop_width + 1))
+        first_row = int(rng.integers(resized_height - crop_height + 1))
+        first_column = int(rng.integers(resized_width - crop_width + 1))
         # In whole pixels of the frame, so that only what is seen is resized.
-        y1, y2 = _seen(top, crop_height, height / resized_height)
-        x1, x2 = _seen(left, crop_width, width / resized_width)
-        boxes = scale_boxes(boxes, (width, height)) - np.array([x1, y1, x1, y1], boxes.dtype)
-        boxes = scale_boxes(boxes, (crop_width / (x2 - x1), crop_height / (y2 - y1)))
+        top, bottom = _seen(first_row, crop_height, height / resized_height)
+        left, right = _seen(first_column, crop_width, width / resized_width)
+        boxes = scale_boxes(boxes, size) - np.array([left, top, left, top], boxes.dtype)
+        boxes = scale_boxes(boxes, (crop_width / (right - left), crop_height / (bottom - top)))
         whole = area(boxes)
         boxes = clip_boxes(boxes, crop_width, crop_height)
         visible = area(boxes)
         kept = np.flatnonzero((visible > 1) & (visible >= self.min_visible * whole))
         boxes = boxes[kept]
-
         mirrored = rng.random() < self.flip
-        clip = _resize(clip[:, y1:y2, x1:x2], (crop_width, crop_height), mirrored)
-        if mirrored:
-            boxes = flip_boxes(boxes, crop_width)
-        if self.color > 0:
-            clip = _recolor(clip, self.color, rng)
-        return clip, boxes, kept
+        return View(
+            part=(top, bottom, left, right),
+            size=(crop_width, crop_height),
+            boxes=flip_boxes(boxes, crop_width) if mirrored else boxes,
+            kept=kept,
+            mirrored=mirrored,
+            colors=_colors(self.color, rng) if self.color > 0 else None,
+        )
 
-    def _size_before_crop(self, clip: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+    def _size_before_crop(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
         """(width, height) that covers the crop."""
         short_side = None
         if self.short_side is not None:
             low, high = self.short_side
             short_side = int(rng.integers(low, high + 1))
-        width, height = _sized(clip[0], short_side)
+        width, height = _sized(size, short_side)
         enlarge = max(1.0, self.crop[0] / height, self.crop[1] / width)
         return (
             max(self.crop[1], round(width * enlarge)),
@@ -115,10 +142,10 @@ class TrainTransform:
         )
 
 
-def _sized(frame: np.ndarray, short_side: int | None) -> tuple[int, int]:
-    """(width, height) of the frame with that short side; the long one is rounded down, as in
+def _sized(size: tuple[int, int], short_side: int | None) -> tuple[int, int]:
+    """(width, height) of a frame with that short side; the long one is rounded down, as in
     PySlowFast, so that results compare."""
-    height, width = frame.shape[:2]
+    width, height = size
     if short_side is None:
         return width, height
     if width < height:
@@ -136,32 +163,15 @@ def _seen(first: int, count: int, scale: float) -> tuple[int, int]:
     return begin, max(begin + 1, round((first + count) * scale))
 
 
-def _resize(clip: np.ndarray, size: tuple[int, int], mirrored: bool = False) -> np.ndarray:
-    """The clip u8[T, H, W, 3] resized to (width, height), and mirrored left to right."""
-    width, height = size
-    result = np.empty((len(clip), height, width, 3), np.uint8)
-    same = clip.shape[1:3] == (height, width)
-    for frame, target in zip(clip, result, strict=True):
-        if same:
-            target[:] = frame
-        else:
-            cv2.resize(frame, size, dst=target, interpolation=cv2.INTER_LINEAR)
-        if mirrored:
-            cv2.flip(target, 1, dst=target)
-    return result
-
-
 def _jitter(boxes: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     return boxes + sides * rng.uniform(-strength, strength, boxes.shape).astype(boxes.dtype)
 
 
-def _recolor(clip: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Contrast, brightness and a gain per channel as one look-up table for the whole clip."""
+def _colors(strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Contrast, brightness and a gain per channel as one look-up table u8[256, 3]."""
     contrast = rng.uniform(1 - strength, 1 + strength)
     brightness = 127.5 * rng.uniform(-strength, strength)
     gains = rng.uniform(1 - strength, 1 + strength, 3)
     values = (np.arange(256.0) - 127.5) * contrast + 127.5 + brightness
-    table = np.clip(np.rint(values[:, None] * gains), 0, 255).astype(np.uint8)
-    rows = clip.reshape(-1, clip.shape[2], 3)
-    return cv2.LUT(rows, table[None]).reshape(clip.shape)
+    return np.clip(np.rint(values[:, None] * gains), 0, 255).astype(np.uint8)

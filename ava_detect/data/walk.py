@@ -15,6 +15,7 @@ from ava_detect.data.keyframes import Keyframe
 from ava_detect.data.transforms import EvalTransform
 from ava_eval.errors import InputError
 
+NOBODY = np.empty((0, 4), np.float32)
 RUN = 64
 """A worker takes so many keyframes of a video: long enough that what two runs share is little."""
 
@@ -100,16 +101,23 @@ class WalkedClips(IterableDataset):
         needed = np.unique(clips)
         frames = zip(needed.tolist(), self.source.walk(run[0].video_id, needed), strict=True)
         window: dict[int, np.ndarray] = {}
+        size = (0, 0)
         for keyframe, clip in zip(run, clips, strict=False):
             window = {number: window[number] for number in window if number >= clip.min()}
             while clip.max() not in window:
                 number, frame = next(frames)
-                window[number] = self.transform.frame(frame)
+                size = (frame.shape[1], frame.shape[0])
+                window[number] = self._resized(frame)
             pixels = np.stack([window[number] for number in clip.tolist()])
-            boxes = self.transform.boxes(keyframe.boxes, pixels.shape[2], pixels.shape[1])
-            yield sample_of(keyframe, pixels, boxes, np.arange(len(boxes)))
+            yield sample_of(keyframe, pixels, self.transform(size, keyframe.boxes))
         if len(clips) < len(run):
             self.sampling.frames(run[len(clips)], self.source)  # says what is wrong with it
+
+    def _resized(self, frame: np.ndarray) -> np.ndarray:
+        view = self.transform((frame.shape[1], frame.shape[0]), NOBODY)
+        target = np.empty((*view.size[::-1], 3), np.uint8)
+        view.show(frame, target)
+        return target
 
 
 def _runs(keyframes: Sequence[Keyframe]) -> Iterator[list[Keyframe]]:

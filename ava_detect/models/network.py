@@ -47,5 +47,6 @@ class ActionDetector(nn.Module):
         # over whole rows of W*3 numbers, since a loop over 3 channels is too short to be vectorised
         width = frames.shape[3]
         shift, scale = ((255 * x).repeat(width) for x in (self.mean, self.std))
-        rows = (frames.flatten(3) - shift).div_(scale)
+        # .float() first: arithmetic of bytes with floats is half as fast
+        rows = frames.flatten(3).float().sub_(shift).div_(scale)
         return rows.unflatten(3, (width, 3)).permute(0, 4, 1, 2, 3)

@@ -5,9 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ava_detect.data.transforms import EvalTransform, TrainTransform
+from ava_detect.data.transforms import EvalTransform, TrainTransform, Transform
 
 NUM_FRAMES = 3
+
+
+def transformed(
+    transform: Transform, clip: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is seen of a clip, the boxes in it, and whose they are."""
+    view = transform((clip.shape[2], clip.shape[1]), boxes, rng)
+    seen = np.empty((len(clip), *view.size[::-1], 3), np.uint8)
+    for frame, target in zip(clip, seen, strict=True):
+        view.show(frame, target)
+    return seen, view.boxes, view.kept
 
 
 def painted(height: int, width: int, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -48,7 +59,7 @@ def test_the_box_still_surrounds_the_painted_rectangle(transform, height: int, w
     seen = 0
     for seed in range(12):
         boxes = normalised(box, height, width)
-        result, moved, kept = transform(clip, boxes, np.random.default_rng(seed))
+        result, moved, kept = transformed(transform, clip, boxes, np.random.default_rng(seed))
         assert result.dtype == np.uint8
         assert result.flags.c_contiguous
         assert moved.dtype == np.float32
@@ -74,7 +85,9 @@ def test_evaluation_sees_the_whole_frame_and_every_box(
 ) -> None:
     boxes = np.array([[0, 0, 1, 1], [-0.2, 0.5, 0.5, 1.3], [0.7, 0.7, 0.7, 0.7]], np.float32)
     clip = np.zeros((2, *size, 3), np.uint8)
-    clip, boxes, kept = EvalTransform(short_side)(clip, boxes, np.random.default_rng(0))
+    clip, boxes, kept = transformed(
+        EvalTransform(short_side), clip, boxes, np.random.default_rng(0)
+    )
     height, width = expected
     assert clip.shape == (2, height, width, 3)
     assert kept.tolist() == [0, 1, 2]
@@ -88,8 +101,8 @@ def test_a_crop_has_its_size_whatever_that_of_the_frame(size: tuple[int, int]) -
     for short_side in (None, (40, 400)):
         transform = TrainTransform(short_side, crop=(112, 144))
         for seed in range(5):
-            result, _, _ = transform(
-                clip, np.zeros((0, 4), np.float32), np.random.default_rng(seed)
+            result, _, _ = transformed(
+                transform, clip, np.zeros((0, 4), np.float32), np.random.default_rng(seed)
             )
             assert result.shape == (2, 112, 144, 3)
 
@@ -105,7 +118,7 @@ def test_who_is_cropped_away_leaves_with_the_number_of_its_box(min_visible: floa
     transform = TrainTransform(None, (50, 50), flip=0.0, min_visible=min_visible)
     dropped = 0
     for seed in range(10):
-        _, moved, kept = transform(clip, boxes, np.random.default_rng(seed))
+        _, moved, kept = transformed(transform, clip, boxes, np.random.default_rng(seed))
         assert len(moved) == len(kept)
         dropped += len(boxes) - len(kept)
         sides = moved[:, 2:] - moved[:, :2]
@@ -122,7 +135,7 @@ def test_jitter_moves_each_edge_by_a_bounded_part_of_the_box() -> None:
     boxes = np.array([[0.3, 0.2, 0.5, 0.8]] * 200, np.float32)
     transform = TrainTransform(None, (100, 100), flip=0.0, box_jitter=0.1)
     clip = np.zeros((1, 100, 100, 3), np.uint8)
-    _, moved, kept = transform(clip, boxes, np.random.default_rng(0))
+    _, moved, kept = transformed(transform, clip, boxes, np.random.default_rng(0))
     assert len(kept) == 200
     shifts = np.abs(moved / 100 - boxes)
     limit = np.array([0.02, 0.06, 0.02, 0.06])
@@ -134,7 +147,7 @@ def test_colour_changes_every_frame_alike_and_keeps_the_order_of_values() -> Non
     ramp = np.tile(np.arange(256, dtype=np.uint8)[None, None, :, None], (4, 2, 1, 3))
     transform = TrainTransform(None, (2, 256), flip=0.0, color=0.3)
     results = [
-        transform(ramp, np.zeros((0, 4), np.float32), np.random.default_rng(seed))[0]
+        transformed(transform, ramp, np.zeros((0, 4), np.float32), np.random.default_rng(seed))[0]
         for seed in range(5)
     ]
     for result in results:
