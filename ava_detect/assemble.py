@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -22,10 +24,10 @@ from ava_detect.models.slowfast import SlowFast
 from ava_detect.timebase import Timebase
 from ava_eval import read_annotations, read_keyframes, read_label_map
 from ava_eval.errors import InputError
-from ava_eval.files import read_excluded
+from ava_eval.files import read_excluded, read_labelled_boxes
 from ava_eval.tables import ANNOTATION_COLUMNS, check_labels
 
-LABEL_MAPS = Path(__file__).parent / "label_maps"
+LABEL_MAPS = {path.stem: path for path in Path(__file__).parent.glob("label_maps/*.pbtxt")}
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,12 @@ class Split:
 
     annotations: Annotations, without excluded keyframes; empty for an unlabelled split.
     keyframes: Keyframes to propose on and to score, without excluded ones.
+    labelled_boxes: detected people to train on besides, likewise: as ``read_labelled_boxes`` gives.
     """
 
     annotations: pd.DataFrame
     keyframes: pd.DataFrame
+    labelled_boxes: pd.DataFrame
 
 
 def build_device(config: Config) -> torch.device:
@@ -54,17 +58,62 @@ def build_device(config: Config) -> torch.device:
 
 def build_label_map(config: Config) -> pd.DataFrame:
     """The model's classes: column c of its scores is action_id[c]."""
+    known = build_full_label_map(config)
+    if config.data.classes is None:
+        return known
+    chosen = [_find_class(config, known, entry) for entry in config.data.classes]
+    kept = known[np.logical_or.reduce(chosen)] if chosen else known[:0]
+    if kept.empty:
+        raise InputError("data.classes: expected at least one class, got none")
+    return kept.reset_index(drop=True)
+
+
+def build_full_label_map(config: Config) -> pd.DataFrame:
+    """The classes that the files of people may name, whether or not the model has them."""
     return _label_map(config, config.data.label_map)
 
 
 def build_eval_label_map(config: Config) -> pd.DataFrame:
-    """The classes that are scored and exported."""
-    return _label_map(config, config.data.eval_label_map or config.data.label_map)
+    """The classes that are scored and exported; with ``data.classes``, those of them."""
+    name = config.data.eval_label_map or config.data.label_map
+    scored = _label_map(config, name)
+    if config.data.classes is None:
+        return scored
+    kept = scored[scored["action_id"].isin(build_label_map(config)["action_id"])]
+    if kept.empty:
+        raise InputError(
+            f"data.classes: none of these classes is among the {len(scored)} of"
+            f" data.eval_label_map ({name}), so nothing would be scored; add one that is"
+        )
+    return kept.reset_index(drop=True)
 
 
 def _label_map(config: Config, name: str) -> pd.DataFrame:
-    shipped = {path.stem: path for path in LABEL_MAPS.glob("*.pbtxt")}
-    return read_label_map(shipped.get(name, config.data.root / name))
+    path = LABEL_MAPS.get(name, config.data.root / name)
+    return read_label_map(path, _first_label(config, name))
+
+
+def _first_label(config: Config, name: str) -> int:
+    """The smallest id of a label map; those that ship count from 1, whatever the other files do."""
+    return 1 if name in LABEL_MAPS else config.data.first_label
+
+
+def _find_class(config: Config, label_map: pd.DataFrame, entry: int | str) -> np.ndarray:
+    """Mark the class of an entry of ``data.classes``: a name, or an id as the file has it."""
+    name = config.data.label_map
+    if isinstance(entry, str):
+        words = label_map["name"].tolist()
+    else:
+        words = (label_map["action_id"] - 1 + _first_label(config, name)).astype(str).tolist()
+    found = np.array([word == str(entry) for word in words])
+    if not found.any():
+        near = difflib.get_close_matches(str(entry), words, 1, cutoff=0.0)[0]
+        what = "name" if isinstance(entry, str) else "id"
+        raise InputError(
+            f"data.classes: expected ids or names of the label map {name}, got {entry!r};"
+            f" the nearest {what} is {near!r}"
+        )
+    return found
 
 
 def build_timebase(config: Config) -> Timebase:
@@ -122,7 +171,8 @@ def load_split(config: Config, split: str, videos: ClipSource) -> Split:
     """Read a split's files, check labels and videos, and take excluded keyframes out.
 
     Raises InputError when the split names no file, when a label is not in the label map, and
-    (unless ``data.on_error`` is skip) when a video is missing.
+    (unless ``data.on_error`` is skip) when a video is missing. A label that the label map knows and
+    ``data.classes`` leaves out is kept in the tables.
     """
     if config.data.kind != "ava":
         raise InputError(
@@ -132,29 +182,49 @@ def load_split(config: Config, split: str, videos: ClipSource) -> Split:
     section, root = split_section(config, split), config.data.root
     if not section.annotations and section.keyframes is None:
         raise InputError(f"data.{split}: expected annotations or keyframes, got neither")
-    label_map = build_label_map(config)
-    listed = [*section.annotations, *([section.keyframes] if section.keyframes else [])]
-    tables = [read_keyframes(root / path) for path in listed]
-    for path, table in zip(listed, tables, strict=True):
-        for video_id in table["video_id"].unique():
-            if config.data.on_error == "fail" and not videos.has(video_id):
-                raise InputError(
-                    f"{root / path}: column video_id: {video_id!r}: no such video in"
-                    f" {' or '.join(str(root / folder) for folder in section.videos)}; add the"
-                    " file, remove the video's rows, or set data.on_error=skip"
-                )
+    label_map, first_label = build_full_label_map(config), config.data.first_label
+    tables = []
+    for path in [*section.annotations, *([section.keyframes] if section.keyframes else [])]:
+        tables.append(read_keyframes(root / path))
+        _require_videos(config, split, path, tables[-1], videos)
     keyframes = pd.concat(tables).drop_duplicates(ignore_index=True)
     annotations = [pd.DataFrame(columns=ANNOTATION_COLUMNS)]
     for path in section.annotations:
-        table = read_annotations(root / path)
-        check_labels(table, label_map, root / path)
+        table = read_annotations(root / path, first_label=first_label)
+        check_labels(table, label_map, root / path, first_label)
         annotations.append(table)
-    annotations = [table for table in annotations if len(table)] or annotations
+    labelled_boxes = [pd.DataFrame(columns=[*ANNOTATION_COLUMNS, "score"])]
+    for path in section.labelled_boxes:
+        table = read_labelled_boxes(root / path, first_label)
+        check_labels(table, label_map, root / path, first_label)
+        _require_videos(config, split, path, table, videos)
+        labelled_boxes.append(table)
     excluded = keyframes[:0] if section.excluded is None else read_excluded(root / section.excluded)
     return Split(
-        without_keyframes(pd.concat(annotations), excluded),
+        without_keyframes(_joined(annotations), excluded),
         without_keyframes(keyframes, excluded),
+        without_keyframes(_joined(labelled_boxes), excluded),
     )
+
+
+def _require_videos(
+    config: Config, split: str, path: Path, table: pd.DataFrame, videos: ClipSource
+) -> None:
+    """InputError for the first video of a file that is missing, unless these are skipped."""
+    root = config.data.root
+    for video_id in table["video_id"].unique():
+        if config.data.on_error == "fail" and not videos.has(video_id):
+            folders = split_section(config, split).videos
+            raise InputError(
+                f"{root / path}: column video_id: {video_id!r}: no such video in"
+                f" {' or '.join(str(root / folder) for folder in folders)}; add the"
+                " file, remove the video's rows, or set data.on_error=skip"
+            )
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The tables one behind the other; empty ones, whose columns have no types, do not count."""
+    return pd.concat([table for table in tables if len(table)] or tables)
 
 
 def build_backbone(model: ModelSection) -> SlowFast:

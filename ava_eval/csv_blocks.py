@@ -15,7 +15,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import BinaryIO, TypeVar
 
-from ava_eval.csv_parsing import Block, Parsed, Problem, parse, parse_slowly
+from ava_eval.csv_parsing import Block, Parsed, Problem, delimiter_of, parse, parse_slowly
 from ava_eval.open_files import Digest, open_input
 
 BLOCK_BYTES = 4 << 20
@@ -35,7 +35,8 @@ def read_blocks(
     ``labels=False`` leaves the seventh column unread (published person boxes leave it empty); every
     action is then 0. ``digest`` is fed the bytes of the file. A row that cannot be read raises
     ``InputError`` with file, line and column, or, with ``on_problem``, is told to it and left out;
-    a file that cannot be read always raises.
+    a file that cannot be read always raises. With ``on_problem`` the file is held to the official
+    form: a byte-order mark is a problem, and so is every row of a tab-separated file.
     """
 
     def nothing(_: Block) -> None:
@@ -65,7 +66,8 @@ def map_blocks(
                 expected = "no byte-order mark in front"
                 on_problem(Problem(1, "video_id", expected, BYTE_ORDER_MARK))
         line = 1
-        for parsed, done in _in_order(_cut(start, file), labels, work):
+        delimiter = None if on_problem is None else ","
+        for parsed, done in _in_order(_cut(start, file), labels, delimiter, work):
             for problem in parsed.problems:
                 problem = problem._replace(line=problem.line + line)
                 if on_problem is None:
@@ -91,26 +93,28 @@ def _cut(start: bytes, file: BinaryIO) -> Iterator[bytes]:
 
 
 def _in_order(
-    pieces: Iterator[bytes], labels: bool, work: Callable[[Block], T]
+    pieces: Iterator[bytes], labels: bool, delimiter: str | None, work: Callable[[Block], T]
 ) -> Iterator[tuple[Parsed, list[T]]]:
     """Parse the pieces, several at a time; from the first quote on one after the other.
 
-    Beside each block is what ``work`` made of it, unless it has no rows.
+    The ``delimiter`` is seen from the pieces where it is None. Beside each block is what ``work``
+    made of it, unless it has no rows.
     """
 
     def with_work(parsed: Parsed) -> tuple[Parsed, list[T]]:
         return parsed, [work(parsed.block)] if len(parsed.block) else []
 
-    def read(piece: bytes) -> list[tuple[Parsed, list[T]]]:
-        return [with_work(parsed) for parsed in parse(piece, labels)]
+    def read(piece: bytes, delimiter: str) -> list[tuple[Parsed, list[T]]]:
+        return [with_work(parsed) for parsed in parse(piece, labels, delimiter)]
 
     workers = min(_num_processors(), 8)
     pending: deque[Future[list[tuple[Parsed, list[T]]]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for piece in pieces:
+            delimiter = delimiter or delimiter_of(piece)
             if b'"' in piece:
                 break
-            pending.append(pool.submit(read, piece))
+            pending.append(pool.submit(read, piece, delimiter or ","))
             if len(pending) > workers + 1:
                 yield from pending.popleft().result()
         else:
@@ -118,7 +122,8 @@ def _in_order(
         while pending:
             yield from pending.popleft().result()
     if piece:
-        yield from map(with_work, parse_slowly(itertools.chain([piece], pieces), labels))
+        rest = itertools.chain([piece], pieces)
+        yield from map(with_work, parse_slowly(rest, labels, delimiter or ","))
 
 
 def _num_processors() -> int:

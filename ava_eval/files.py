@@ -1,4 +1,7 @@
-"""AVA's files <-> the tables of ``ava_eval.tables``. CSVs may be ``.gz`` and may mix row widths."""
+"""AVA's files <-> the tables of ``ava_eval.tables``.
+
+CSVs may be ``.gz``, may mix row widths, and may have tabs in place of all commas.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from pyarrow import csv as arrow_csv
 from ava_eval.atomic import atomic_path
 from ava_eval.csv_rows import CsvRows, read_rows
 from ava_eval.keyframes import distinct_keyframes, format_times
-from ava_eval.label_maps import read_labels
+from ava_eval.label_maps import COUNTED_FROM_0, read_labels
 from ava_eval.open_files import is_gzip
 from ava_eval.origin import Origin
 from ava_eval.tables import (
@@ -33,18 +36,20 @@ from ava_eval.tables import (
 AnyPath = str | PathLike[str]
 
 
-def read_annotations(path: AnyPath, strict: bool = True) -> pd.DataFrame:
+def read_annotations(path: AnyPath, strict: bool = True, first_label: int = 1) -> pd.DataFrame:
     """Read ground truth (7 or 8 columns) into ``Annotations``; two-column rows are skipped.
 
-    Strict, for training: boxes lie in [0, 1] and have an area, actions are >= 1, times are finite,
-    person ids are whole. Otherwise what the official script takes, for scoring: only inverted boxes
-    are refused, and a column ``score`` is added, which is the eighth column as that script reads it
-    (1.0 where there is none); a ``person_id`` that is no whole number then becomes -1.
+    Strict, for training: boxes lie in [0, 1] and have an area, actions are >= ``first_label``,
+    times are finite, person ids are whole. Otherwise what the official script takes, for scoring:
+    only inverted boxes are refused, and a column ``score`` is added, which is the eighth column as
+    that script reads it (1.0 where there is none); a ``person_id`` that is no whole number then
+    becomes -1. Where the smallest action id of the file may be 0 (``first_label``), all are raised
+    by one.
     """
-    return annotations_of(read_rows(path), strict)
+    return annotations_of(read_rows(path), strict, first_label)
 
 
-def annotations_of(rows: CsvRows, strict: bool = True) -> pd.DataFrame:
+def annotations_of(rows: CsvRows, strict: bool = True, first_label: int = 1) -> pd.DataFrame:
     """``Annotations`` from the rows of a file; see ``read_annotations``."""
     rows = rows.where(rows.width > 2)
     table, eighth = rows.table, rows.table["score"].to_numpy()
@@ -52,8 +57,7 @@ def annotations_of(rows: CsvRows, strict: bool = True) -> pd.DataFrame:
     if strict:
         require_times(table, rows.origin)
         require_boxes(table, rows.origin)
-        labelled = table["action_id"].to_numpy() >= 1
-        rows.origin.require(labelled, table, "action_id", "an action id from 1 on")
+        _require_actions(rows, first_label)
         rows.origin.require(
             whole,
             table.rename(columns={"score": "person_id"}),
@@ -65,8 +69,44 @@ def annotations_of(rows: CsvRows, strict: bool = True) -> pd.DataFrame:
         require_upright_boxes(table, rows.origin)
         require_scores(table, rows.origin)
     person = np.where(whole & (rows.width == 8), eighth, -1).astype(np.int64)
-    annotations = table.assign(person_id=person)[ANNOTATION_COLUMNS]
+    annotations = _raised(table, first_label).assign(person_id=person)[ANNOTATION_COLUMNS]
     return annotations if strict else annotations.assign(score=eighth)
+
+
+def read_labelled_boxes(path: AnyPath, first_label: int = 1) -> pd.DataFrame:
+    """Read PySlowFast's ``video_id,timestamp,x1,y1,x2,y2,label,score`` of detected people.
+
+    Gives the columns of ``Annotations`` and ``score``; a row per box and label, ``person_id`` -1.
+    A label of -1 is a person without any action, which the name of the published files calls a
+    negative; the others are ids from ``first_label`` on, raised as by ``read_annotations``.
+    Two-column rows are skipped.
+    """
+    rows = _boxes_with_scores(read_rows(path), "video_id,timestamp,x1,y1,x2,y2,label,score")
+    _require_actions(rows, first_label, negatives=True)
+    table = _raised(rows.table, first_label).assign(person_id=np.int64(-1))
+    return table[[*ANNOTATION_COLUMNS, "score"]]
+
+
+def _require_actions(rows: CsvRows, first_label: int, negatives: bool = False) -> None:
+    """Strict: every action is an id that the file may have, or -1 with ``negatives``."""
+    action = rows.table["action_id"].to_numpy()
+    good = (action >= first_label) | (negatives & (action == -1))
+    wrong = action[~good][:1]
+    rows.origin.require(
+        good,
+        rows.table,
+        "action_id",
+        f"an action id from {first_label} on{', or -1 for none' if negatives else ''}",
+        COUNTED_FROM_0 if (wrong == 0).any() else "",
+    )
+
+
+def _raised(table: pd.DataFrame, first_label: int) -> pd.DataFrame:
+    """The table with actions that count from 1; -1, no action, stays."""
+    if first_label == 1:
+        return table
+    action = table["action_id"].to_numpy()
+    return table.assign(action_id=np.where(action == -1, -1, action + 1 - first_label))
 
 
 def read_keyframes(path: AnyPath) -> pd.DataFrame:
@@ -102,24 +142,33 @@ def read_person_boxes(path: AnyPath) -> pd.DataFrame:
     its actions is kept once, with its first score. Two-column rows are skipped.
     """
     rows = read_rows(path, labels=False)
+    rows = _boxes_with_scores(rows, "video_id,timestamp,x1,y1,x2,y2,,score")
+    table = rows.table[PERSON_BOX_COLUMNS].drop_duplicates(["video_id", "timestamp", *BOX])
+    return table.reset_index(drop=True)
+
+
+def _boxes_with_scores(rows: CsvRows, layout: str) -> CsvRows:
+    """The rows of boxes, each of which has a score; strict."""
     rows = rows.where(rows.width > 2)
     rows.origin.require(
         rows.width == 8,
         rows.table.assign(columns=rows.width),
         "columns",
-        "8 columns (video_id,timestamp,x1,y1,x2,y2,,score)",
+        f"8 columns ({layout})",
     )
-    table = rows.table
-    require_times(table, rows.origin)
-    require_boxes(table, rows.origin)
-    require_scores(table, rows.origin, finite=True)
-    table = table[PERSON_BOX_COLUMNS].drop_duplicates(["video_id", "timestamp", *BOX])
-    return table.reset_index(drop=True)
+    require_times(rows.table, rows.origin)
+    require_boxes(rows.table, rows.origin)
+    require_scores(rows.table, rows.origin, finite=True)
+    return rows
 
 
-def read_label_map(path: AnyPath) -> pd.DataFrame:
-    """Read a ``LabelMap`` in either dialect: ``label { name label_id }``, ``item { name id }``."""
-    return pd.DataFrame(read_labels(path), columns=LABEL_MAP_COLUMNS).astype({"name": str})
+def read_label_map(path: AnyPath, first_label: int = 1) -> pd.DataFrame:
+    """Read a ``LabelMap`` in either dialect: ``label { name label_id }``, ``item { name id }``.
+
+    Where the smallest id of the file may be 0 (``first_label``), all are raised by one.
+    """
+    labels = read_labels(path, first_label=first_label)
+    return pd.DataFrame(labels, columns=LABEL_MAP_COLUMNS).astype({"name": str})
 
 
 def write_annotations(annotations: pd.DataFrame, path: AnyPath) -> None:

@@ -14,10 +14,16 @@ _TOKEN = re.compile(
     r"|(?P<brace>[{}])"
 )
 Labels = list[tuple[int, str]]
+COUNTED_FROM_0 = "ids that count from 0 are read with data.first_label=0 (in Python first_label=0)"
 
 
-def read_labels(path: str | PathLike[str], digest: Digest | None = None) -> Labels:
-    """Read ``label { name label_id }`` or ``item { name id }`` blocks into pairs (id, name)."""
+def read_labels(
+    path: str | PathLike[str], digest: Digest | None = None, first_label: int = 1
+) -> Labels:
+    """Read ``label { name label_id }`` or ``item { name id }`` blocks into pairs (id, name).
+
+    Where the smallest id of a file may be 0 (``first_label``), all are raised by one.
+    """
     text = read_text(path, digest)
     labels: Labels = []
     number, name, line = None, None, 0
@@ -26,7 +32,7 @@ def read_labels(path: str | PathLike[str], digest: Digest | None = None) -> Labe
             name = token["name"]
         elif token["id"] is not None:
             line = text.count("\n", 0, token.start()) + 1
-            number = _label_id(token["id"], path, line, labels)
+            number = _label_id(token["id"], path, line, labels, first_label)
         elif token["brace"] == "}" and number is not None:
             labels.append((number, str(number) if name is None else name))
         if token["brace"]:
@@ -38,13 +44,16 @@ def read_labels(path: str | PathLike[str], digest: Digest | None = None) -> Labe
             f"{path}: expected a label map with at least one block like "
             "'item { name: \"walk\" id: 14 }'; is this the file of the actions?"
         )
-    return labels
+    return [(number + 1 - first_label, name) for number, name in labels]
 
 
-def _label_id(text: str, path: str | PathLike[str], line: int, labels: Labels) -> int:
+def _label_id(
+    text: str, path: str | PathLike[str], line: int, labels: Labels, first_label: int
+) -> int:
     number = int(text) if re.fullmatch(r"[+-]?\d{1,18}", text) else None
-    if number is None or number < 1:
-        raise InputError.at(path, line, "id", "a whole number from 1 on", text)
+    if number is None or number < first_label:
+        expected = f"a whole number from {first_label} on"
+        raise InputError.at(path, line, "id", expected, text, COUNTED_FROM_0 if number == 0 else "")
     if any(number == other for other, _ in labels):
         raise InputError.at(path, line, "id", "each id once", text)
     return number

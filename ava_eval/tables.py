@@ -129,12 +129,15 @@ def require_label_map(label_map: pd.DataFrame) -> None:
 
 
 def check_labels(
-    annotations: pd.DataFrame, label_map: pd.DataFrame, path: str | PathLike[str]
+    annotations: pd.DataFrame,
+    label_map: pd.DataFrame,
+    path: str | PathLike[str],
+    first_label: int = 1,
 ) -> None:
     """Raise ``InputError`` unless every ``action_id`` stands in the label map or is -1.
 
-    ``path`` is the file that the annotations were read from; it is only read again to name the line
-    of the first unknown id.
+    ``path`` is the file that the annotations were read from, with ``first_label``; it is only read
+    again to name the line of the first unknown id.
     """
     from ava_eval.csv_rows import read_rows
 
@@ -143,9 +146,13 @@ def check_labels(
         return
     rows = read_rows(path)
     rows = rows.where(rows.width > 2)
-    for table, origin in ((rows.table, rows.origin), (annotations, Origin(path))):
+    in_file = [-1, *(label_map["action_id"] - 1 + first_label)]
+    for table, ids, origin in (
+        (rows.table, in_file, rows.origin),
+        (annotations, known, Origin(path)),
+    ):
         origin.require(
-            table["action_id"].isin(known).to_numpy(),
+            table["action_id"].isin(ids).to_numpy(),
             table,
             "action_id",
             f"one of the {len(label_map)} ids of the label map",

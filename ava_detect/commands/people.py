@@ -11,9 +11,9 @@ from ava_detect.assemble import Split, split_section
 from ava_detect.config import Config
 from ava_detect.data.select import only_keyframes
 from ava_detect.proposals.files import read_proposals
-from ava_detect.proposals.labels import inherit_labels
+from ava_detect.proposals.labels import NO_ACTION, inherit_labels
 from ava_eval.errors import InputError
-from ava_eval.tables import BOX
+from ava_eval.tables import ANNOTATION_COLUMNS, BOX
 
 _log = logging.getLogger(__name__)
 
@@ -65,11 +65,21 @@ def boxes_to_score(config: Config, split: str, data: Split) -> pd.DataFrame:
 
 
 def training_people(config: Config, data: Split) -> pd.DataFrame:
-    """Annotations to train on: the annotated people and, if asked for, proposals on them."""
+    """Annotations to train on: the annotated people, and detected ones on top.
+
+    Those are proposals that inherit labels, if asked for, and boxes that came with labels.
+    """
     settings = config.train_boxes
-    if not settings.proposals:
-        return data.annotations
-    boxes = load_proposals(config, "train", data.keyframes)
-    boxes = boxes[boxes["score"] >= settings.min_score].reset_index(drop=True)
-    inherited = inherit_labels(data.annotations, boxes, settings.min_iou, settings.negatives)
-    return pd.concat([data.annotations, inherited], ignore_index=True)
+    people = [data.annotations]
+    if settings.proposals:
+        boxes = load_proposals(config, "train", data.keyframes)
+        boxes = boxes[boxes["score"] >= settings.min_score].reset_index(drop=True)
+        inherited = inherit_labels(data.annotations, boxes, settings.min_iou, settings.negatives)
+        people.append(inherited)
+    labelled = data.labelled_boxes
+    wanted = labelled["score"] >= settings.min_score
+    if not settings.negatives:
+        wanted &= labelled["action_id"] != NO_ACTION
+    people.append(labelled.loc[wanted, ANNOTATION_COLUMNS])
+    people = [table for table in people if len(table)] or people[:1]
+    return pd.concat(people, ignore_index=True)

@@ -27,7 +27,16 @@ def open_detector(config: Config) -> Detector:
     """The detector of `weights=FILE`, which the config must fit."""
     if config.weights is None:
         raise InputError("weights: expected weights=FILE, the checkpoint to use; got none")
-    return load_detector(config.weights, config, str(build_device(config)), config.precision)
+    detector = load_detector(config.weights, config, str(build_device(config)), config.precision)
+    scored = build_eval_label_map(config)
+    unknown = scored[~scored["action_id"].isin(detector.label_map["action_id"])]
+    if len(unknown):
+        raise InputError(
+            f"weights: {config.weights} was not trained on {unknown['name'].iloc[0]!r}"
+            f" ({len(unknown)} of the {len(scored)} scored classes); use the data.label_map and"
+            " data.classes that it was trained with"
+        )
+    return detector
 
 
 def score_people(

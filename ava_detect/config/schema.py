@@ -158,7 +158,9 @@ class SplitSection(Section):
     )
     annotations: Folders = Field((), description="AVA CSVs")
     labelled_boxes: Folders = Field(
-        (), description="PySlowFast's CSVs of detected boxes with labels (-1: none), trained on too"
+        (),
+        description="PySlowFast's CSVs of detected boxes with labels (-1: none), trained on too,"
+        " from train_boxes.min_score on; those without only with train_boxes.negatives",
     )
     keyframes: Path | None = Field(
         None, description="CSV of video_id,timestamp, besides those of the annotations"
@@ -186,10 +188,14 @@ class DataSection(Section):
         None, description="classes that are scored and exported; without it those of label_map"
     )
     classes: tuple[int | str, ...] | None = Field(
-        None, description="ids or names of the label map that are trained on and scored; null: all"
+        None,
+        description="ids (as in its file) or names of the label map that are trained on and"
+        " scored; null: all",
     )
     first_label: Literal[0, 1] = Field(
-        1, description="smallest id in the files; where it is 0, ids are raised by one when read"
+        1,
+        description="smallest id in the files; where it is 0, ids of annotations and of your label"
+        " map are raised by one when read",
     )
     timebase: TimebaseSection = TimebaseSection()
     num_frames: PositiveInt = Field(32, description="frames of a clip, T of the Fast pathway")

@@ -60,11 +60,46 @@ def test_fast_parser_reads_what_the_plain_one_reads(rows: list[str]) -> None:
         assert [repr(row) for row in rows_of(fast)] == [repr(row) for row in rows_of(plain.block)]
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(row, min_size=1, max_size=6), st.booleans())
+def test_tabs_are_read_as_commas_are(rows: list[str], quoted: bool) -> None:
+    piece = ("\n".join(rows) + "\n").encode()
+    tabs = piece.replace(b",", b"\t")
+    if quoted:
+        tabs = b'"v,w"' + tabs[tabs.index(b"\t") :]
+        piece = b'"v,w"' + piece[piece.index(b",") :]
+    (expected,) = csv_parsing.parse_slowly([piece], labels=True)
+    (plain,) = csv_parsing.parse_slowly([tabs], True, "\t")
+    assert repr(rows_of(plain.block)) == repr(rows_of(expected.block))
+    (parsed,) = csv_parsing.parse(tabs, True, "\t")
+    assert repr(rows_of(parsed.block)) == repr(rows_of(expected.block))
+
+
 def test_the_fast_parser_is_used() -> None:
     assert csv_parsing.parse_fast(ROW * 3, labels=True) is not None
     assert csv_parsing.parse_fast(ROW + b"\n", labels=True) is None
     assert csv_parsing.parse_fast(ROW + ROW.replace(b"0.2", b"nan") + ROW, labels=True) is not None
     assert csv_parsing.parse_fast(ROW + ROW.replace(b"0.2", b"nan(1)"), labels=True) is None
+    tabs = ROW.replace(b",", b"\t")
+    assert csv_parsing.parse_fast(tabs * 3, True, "\t") is not None
+    assert csv_parsing.parse_fast(tabs + tabs.replace(b"v", b"v,w"), True, "\t") is None
+
+
+@pytest.mark.parametrize(
+    ("piece", "delimiter"),
+    [
+        (ROW, ","),
+        (ROW.replace(b",", b"\t"), "\t"),
+        (b"\n\r\n" + ROW.replace(b",", b"\t"), "\t"),
+        (b"v\t902\rw,903\r", "\t"),
+        (b"v,\t902\nv\t902\n", ","),
+        (b"v\n", ","),
+        (b"\n\r\n\n", None),
+        (b"", None),
+    ],
+)
+def test_what_stands_between_the_cells(piece: bytes, delimiter: str | None) -> None:
+    assert csv_parsing.delimiter_of(piece) == delimiter
 
 
 MIXED = (
@@ -81,9 +116,12 @@ MIXED = (
 @pytest.mark.parametrize(
     "text", [ROW * 9, ROW * 9 + ROW[:-1], MIXED, MIXED.replace(b"\n", b"\r\n")]
 )
-def test_block_ends_change_nothing(tmp_path: Path, text: bytes, block_bytes: int) -> None:
+@pytest.mark.parametrize("delimiter", [b",", b"\t"])
+def test_block_ends_change_nothing(
+    tmp_path: Path, text: bytes, delimiter: bytes, block_bytes: int
+) -> None:
     path = tmp_path / "x.csv"
-    path.write_bytes(text)
+    path.write_bytes(text.replace(b",", delimiter).replace(b'"a' + delimiter, b'"a,'))
     (plain,) = csv_parsing.parse_slowly([text], labels=True)
     expected = [(*row[:-1], row[-1] + 1) for row in rows_of(plain.block)]
     assert repr(read(path, block_bytes)) == repr(expected)
@@ -117,6 +155,15 @@ def test_problems_are_told_one_by_one(tmp_path: Path, block_bytes: int) -> None:
     ]
 
 
+def test_a_file_held_to_the_official_form_has_no_tabs(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(ROW.replace(b",", b"\t") * 2)
+    assert len(read(path)) == 2
+    problems: list[Problem] = []
+    assert read(path, on_problem=problems.append) == []
+    assert [(p.line, p.got) for p in problems] == [(1, "1 columns"), (2, "1 columns")]
+
+
 def test_many_rows_behind_a_quote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_parsing, "_BLOCK_ROWS", 3)
     path = tmp_path / "x.csv"
@@ -145,6 +192,7 @@ def test_equal_files_in_any_packing(tmp_path: Path) -> None:
         "c.csv": text.replace(b"\n", b"\r"),
         "d.csv": b"\xef\xbb\xbf" + text,
         "e.csv.gz": gzip.compress(text[:999]) + gzip.compress(text[999:]),
+        "t.csv": text.replace(b",", b"\t"),
         "f.csv": b"".join(b'"' + line.replace(b",", b'",', 1) for line in text.splitlines(True)),
     }
     expected = None

@@ -20,6 +20,7 @@ from ava_eval import (
 )
 from ava_eval.files import (
     read_excluded,
+    read_labelled_boxes,
     write_annotations,
     write_detections,
     write_person_boxes,
@@ -50,6 +51,12 @@ SAME_ROW = {
     "underscore": ROW.replace("0902", "9_02"),
     "beside a keyframe": ROW + "v,0902\n",
     "byte-order mark": "\ufeff" + ROW,
+    "tabs": ROW.replace(",", "\t"),
+    "tabs and quotes": '"v"\t"0902"\t0.1\t0.2\t0.3\t0.4\t5\t7\n',
+    "tabs and crlf": ROW.replace(",", "\t").replace("\n", "\r\n"),
+    "tabs and cr": ROW.replace(",", "\t").replace("\n", "\r"),
+    "tabs beside a keyframe": "v\t0902\n" + ROW.replace(",", "\t"),
+    "tabs behind a byte-order mark": "\ufeff" + ROW.replace(",", "\t"),
 }
 
 
@@ -59,7 +66,9 @@ def test_ways_to_write_a_row(tmp_path, text) -> None:
     assert row == ("v", 902.0, 0.1, 0.2, 0.3, 0.4, 5, 7)
 
 
-@pytest.mark.parametrize("name", ["007", "1e3", "true", "NA", "", " v "])
+@pytest.mark.parametrize(
+    "name", ["007", "1e3", "true", "NA", "", " v ", "-v", "-1", "_v", "a/b.mp4"]
+)
 def test_video_ids_are_verbatim(tmp_path, name) -> None:
     for more in ("", "w,0902\n"):  # with equal and with different widths of the rows
         path = file(tmp_path, ROW.replace("v,", f"{name},") * 2 + more)
@@ -83,6 +92,50 @@ def test_widths_of_a_row(tmp_path) -> None:
     keyframes = read_keyframes(path)
     assert keyframes.values.tolist() == [["v", 902.0], ["w", 903.0], ["v", 904.5]]
     pd.testing.assert_frame_equal(read_excluded(path), keyframes)
+
+
+def test_every_reader_takes_tabs(tmp_path) -> None:
+    """AVA-Kinetics' form too: float seconds, no person ids, keyframes of two columns."""
+    text = '"-a",12.345678,0.1,0.2,0.3,0.4,5\n-a,0013\n"b,c",14.5,0.1,0.2,0.3,0.4,6,9\n'
+    boxes = "-a,0013,0.1,0.2,0.3,0.4,{},0.5\n"
+    for read, content in (
+        (read_annotations, text),
+        (read_detections, text),
+        (read_keyframes, text),
+        (read_excluded, "-a,0013\nb,0014\n"),
+        (read_person_boxes, boxes.format("")),
+        (read_labelled_boxes, boxes.format(-1)),
+    ):
+        comma = file(tmp_path, content, "comma.csv")
+        tab = content.replace("b,c", "b;c").replace(",", "\t").replace("b;c", "b,c")
+        expected = read(comma)
+        assert len(expected)
+        pd.testing.assert_frame_equal(read(file(tmp_path, tab, "tab.csv")), expected)
+        packed = tmp_path / "tab.csv.gz"
+        packed.write_bytes(gzip.compress(tab.encode()))
+        pd.testing.assert_frame_equal(read(packed), expected)
+    assert read_annotations(comma_file := file(tmp_path, text))["timestamp"].tolist() == [
+        12.345678,
+        14.5,
+    ]
+    assert read_keyframes(comma_file)["video_id"].tolist() == ["-a", "-a", "b,c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("v\t0902\n\nv\t0903\n", ":2: expected 2, 7 or 8 columns .*, got 'a blank line'"),
+        ("\nv\t0902\n", ":1: expected 2, 7 or 8 columns .*, got 'a blank line'"),
+        ("v\t0902\nv,0903\n", ":2: expected 2, 7 or 8 columns .*, got '1 columns'"),
+        ("v,0902\nv\t0903\n", ":2: expected 2, 7 or 8 columns .*, got '1 columns'"),
+        ("v\t0902\nv\tnow\n", ":2: column timestamp: expected a number, got 'now'"),
+        ("v\t1\nv\t1\t0,1\t0.2\t0.3\t0.4\t5\n", ":2: column x1: expected a number, got '0,1'"),
+        ("v 0902\n", ":1: expected 2, 7 or 8 columns .*, got '1 columns'"),
+    ],
+)
+def test_errors_between_tabs_name_the_cell(tmp_path, text, message) -> None:
+    with pytest.raises(InputError, match=f"x.csv{message}"):
+        read_annotations(file(tmp_path, text))
 
 
 def test_no_rows(tmp_path) -> None:
@@ -183,6 +236,55 @@ def test_person_boxes(tmp_path) -> None:
         read_person_boxes(file(tmp_path, "v,0902,0.1,0.2,0.3,0.4,3\n"))
 
 
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("ava_val_predicted_boxes.csv", ""),
+        ("ava_detection_val_boxes_and_labels.csv", "80"),
+        ("ava_detection_train_boxes_and_labels_include_negative_v2.2.csv", "-1"),
+    ],
+)
+def test_published_lists_are_person_boxes(tmp_path, name, label) -> None:
+    """Rows as LFB and PySlowFast publish them; a box is repeated for each of its labels."""
+    row = "-5KQ66BBWC4,0902,0.326,0.185,0.470,0.887,{},0.996382\n"
+    boxes = read_person_boxes(file(tmp_path, row.format(label) * 2 + row.format(12), name))
+    assert boxes.to_numpy().tolist() == [
+        ["-5KQ66BBWC4", 902.0, 0.326, 0.185, 0.470, 0.887, 0.996382]
+    ]
+
+
+LABELLED = "-5KQ66BBWC4,0902,0.326,0.185,0.470,0.887,{},0.996382\n"
+
+
+def test_labelled_boxes(tmp_path) -> None:
+    path = file(tmp_path, "".join(LABELLED.format(label) for label in (80, 12, -1)) + "w,0903\n")
+    table = read_labelled_boxes(path)
+    columns = ["video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id", "person_id", "score"]
+    assert list(table.columns) == columns
+    assert table["action_id"].tolist() == [80, 12, -1]
+    assert (table["person_id"] == -1).all()
+    assert (table["score"] == 0.996382).all()
+    assert table["action_id"].dtype == table["person_id"].dtype == np.int64
+    path = file(tmp_path, LABELLED.format(0) + LABELLED.format(-1) + LABELLED.format(65))
+    assert read_labelled_boxes(path, first_label=0)["action_id"].tolist() == [1, -1, 66]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (LABELLED.format(0), ":2: column action_id: .* from 1 on, or -1.*data.first_label=0"),
+        (LABELLED.format(-2), ":2: column action_id: .* from 1 on, or -1 for none, got -2$"),
+        (LABELLED.replace("0.470", "1.470").format(1), ":2: column x1,y1,x2,y2: expected a box"),
+        (LABELLED.replace("0.996382", "inf").format(1), ":2: column score: .*finite"),
+        (LABELLED.replace(",{},", ",").format(1), ":2: column action_id: expected a whole number"),
+        ("v,0902,0.1,0.2,0.3,0.4,5\n", r":2: column columns: expected 8 columns \(.*,label,score"),
+    ],
+)
+def test_labelled_boxes_are_strict(tmp_path, row, message) -> None:
+    with pytest.raises(InputError, match=f"x.csv{message}"):
+        read_labelled_boxes(file(tmp_path, LABELLED.format(5) + row))
+
+
 def test_round_trips_are_exact(tmp_path) -> None:
     rng = np.random.default_rng(3)
     low = rng.random((500, 2)) / 2
@@ -264,3 +366,38 @@ def test_unknown_action_names_its_line(tmp_path, label_map) -> None:
     with pytest.raises(InputError, match=r"x.csv:3: column action_id: expected one of the 3 ids"):
         check_labels(annotations, label_map, path)
     check_labels(annotations[:1].assign(action_id=-1), label_map, path)
+
+
+def test_labels_that_count_from_0_are_raised(tmp_path) -> None:
+    path = file(tmp_path, ROW.replace(",5,", ",0,") + ROW)
+    with pytest.raises(InputError, match=r"x.csv:1: .* from 1 on, got 0; .*data.first_label=0"):
+        read_annotations(path)
+    assert read_annotations(path, first_label=0)["action_id"].tolist() == [1, 6]
+    lenient = read_annotations(path, strict=False, first_label=0)
+    assert lenient["action_id"].tolist() == [1, 6]
+    negative = file(tmp_path, ROW.replace(",5,", ",-1,"))
+    with pytest.raises(InputError, match=r"x.csv:1: .* an action id from 0 on, got -1$"):
+        read_annotations(negative, first_label=0)
+    assert read_annotations(negative, False, 0)["action_id"].tolist() == [-1]
+
+
+def test_label_maps_that_count_from_0_are_raised(tmp_path) -> None:
+    text = 'item {\n  name: "serve"\n  id: 0\n}\nitem {\n  id: 2\n}\n'
+    path = file(tmp_path, text, "x.pbtxt")
+    with pytest.raises(InputError, match=r"x.pbtxt:3: .* from 1 on, got '0'; .*first_label=0"):
+        read_label_map(path)
+    labels = read_label_map(path, first_label=0)
+    assert labels["action_id"].tolist() == [1, 3]
+    assert labels["name"].tolist() == ["serve", "2"]
+    with pytest.raises(InputError, match=r"x.pbtxt:6: column id: expected each id once, got '0'"):
+        read_label_map(file(tmp_path, text.replace("2", "0"), "x.pbtxt"), first_label=0)
+
+
+def test_unknown_action_is_named_as_the_file_has_it(tmp_path, label_map) -> None:
+    known = label_map["action_id"].iloc[0]
+    rows = [ROW.replace(",5,", f",{known - 1},"), ROW.replace(",5,", ",15,")]
+    path = file(tmp_path, "v,0901\n" + "".join(rows))
+    annotations = read_annotations(path, first_label=0)
+    check_labels(annotations[:1], label_map, path, 0)
+    with pytest.raises(InputError, match=r"x.csv:3: column action_id: .* ids .*, got 15;"):
+        check_labels(annotations, label_map, path, 0)
