@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from ava_eval.files import read_excluded, read_labelled_boxes
 from ava_eval.tables import ANNOTATION_COLUMNS, check_labels
 
 LABEL_MAPS = {path.stem: path for path in Path(__file__).parent.glob("label_maps/*.pbtxt")}
+MOST_THREADS = 4
+"""More than these gain a decoder little."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,11 @@ def build_originals(config: Config, split: str) -> VideoLibrary:
     return _library(config, (), listed)
 
 
+def decoder_threads(workers: int) -> int:
+    """Threads of a video decoder: workers fill the cores by themselves."""
+    return 1 if workers else min(MOST_THREADS, os.cpu_count() or 1)
+
+
 def _library(
     config: Config, folders: tuple[Path, ...], listed: Mapping[str, Video] | None = None
 ) -> VideoLibrary:
@@ -158,6 +166,7 @@ def _library(
         start=config.data.timebase.start,
         frames_fps=config.data.timebase.fps,
         cache_bytes=int(config.data.cache_gb * 2**30),
+        threads=decoder_threads(config.data.workers),
         listed=listed,
     )
 

@@ -17,19 +17,19 @@ Arguments = argparse.Namespace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code (0, or 2 on bad input)."""
+    """Run one command; returns the exit code (0, 2 on bad input, or what the command says)."""
     arguments = parse(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     try:
         _require_one_process()
-        arguments.run(arguments)
+        code = arguments.run(arguments)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    return 0
+    return code or 0
 
 
 def _require_one_process() -> None:
@@ -75,6 +75,7 @@ def build_parser() -> CommandParser:
     demo.set_defaults(run=_demo)
 
     _add_download(commands)
+    _add_doctor(commands)
     _add(commands, "prepare", _prepare, "copies of the videos that are quick to read; resumable")
     _add(
         commands,
@@ -151,6 +152,14 @@ def _add_download(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_download)
 
 
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    summary = "check the data set: what is wrong, where, why it matters, what to do"
+    parser = _add(commands, "doctor", _doctor, summary)
+    parser.description = f"{summary}. Exit code 1 where there are errors, 0 with warnings only."
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
+    parser.add_argument("--no-videos", action="store_true", help="read the tables only")
+
+
 def _jobs(text: str) -> int:
     jobs = int(text)
     if not 1 <= jobs <= 32:
@@ -168,7 +177,7 @@ def _size(text: str) -> int:
 def _add(
     commands: argparse._SubParsersAction,
     name: str,
-    command: Callable[[Config, Arguments], None],
+    command: Callable[[Config, Arguments], int | None],
     summary: str,
 ) -> argparse.ArgumentParser:
     """A command that takes a recipe and overrides of its settings."""
@@ -184,12 +193,12 @@ def _add(
     )
     parser.add_argument("--show-config", action="store_true", help="print every setting and leave")
 
-    def run(arguments: Arguments) -> None:
+    def run(arguments: Arguments) -> int | None:
         config = load_config(arguments.config, arguments.overrides)
         if arguments.show_config:
             print(dump_config(config), end="")
-        else:
-            command(config, arguments)
+            return 0
+        return command(config, arguments)
 
     parser.set_defaults(run=run)
     return parser
@@ -227,6 +236,14 @@ def _prepare(config: Config, _: Arguments) -> None:
     from ava_detect.commands.prepare import prepare
 
     print(prepare(config).text())
+
+
+def _doctor(config: Config, arguments: Arguments) -> int:
+    from ava_detect.commands.doctor import doctor
+
+    report = doctor(config, arguments.json, videos=not arguments.no_videos)
+    print(report.text())
+    return 1 if report.has_errors else 0
 
 
 def _train_proposer(config: Config, _: Arguments) -> None:

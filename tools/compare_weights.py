@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from checkouts import COMMITS
 from foreign_files import caffe2_blobs
-from peers import COMMITS, Peer, fill, peers
+from peers import Peer, fill, peers
 from reproducible import example_clip
 from torch import nn
 from torch.nn import functional as F

@@ -15,10 +15,6 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import io
-import subprocess
-import sys
-import tarfile
 import tempfile
 import types
 from abc import ABC, abstractmethod
@@ -30,16 +26,10 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision
+from checkouts import enter, extract, import_module, stand_in
 from reproducible import reproducible_tensor
 from torch import nn
 
-COMMITS = {
-    "pyslowfast": "287ec00",
-    "pytorchvideo": "f3142bb",
-    "mmaction2": "4d6c934",
-    "detectron2": "02b5c4e",
-}
-_PACKAGE_OF = {"cv2": "opencv-python-headless", "mmcv": "mmcv-lite"}
 _PYSLOWFAST = {
     "SLOWFAST_32x2_R50_SHORT": "AVA/SLOWFAST_32x2_R50_SHORT",
     "SLOW_8x8_R50_SHORT": "AVA/SLOW_8x8_R50_SHORT",
@@ -255,33 +245,35 @@ def _build_mmaction2(name: str, checkout: Path) -> Peer:
 def _load_pyslowfast(
     checkout: Path, pytorchvideo: Path | None, detectron2: Path | None
 ) -> types.SimpleNamespace:
-    kept, folder = _extract("pyslowfast", checkout, ["slowfast", "configs"])
+    kept, folder = extract("pyslowfast", checkout, ["slowfast", "configs"])
     if pytorchvideo:
         _load_pytorchvideo(pytorchvideo)
     _load_roi_align(detectron2)
-    _enter("slowfast", folder)
-    _enter("slowfast.models", folder)  # imports its MAE and contrastive models, matplotlib, psutil
-    _enter("slowfast.datasets", folder)  # imports every data set, which need Meta's own modules
-    _enter("slowfast.utils", folder)
-    _import("slowfast.models.video_model_builder", "PySlowFast")  # registers SlowFast and ResNet
+    enter("slowfast", folder)
+    enter("slowfast.models", folder)  # imports its MAE and contrastive models, matplotlib, psutil
+    enter("slowfast.datasets", folder)  # imports every data set, which need Meta's own modules
+    enter("slowfast.utils", folder)
+    import_module(
+        "slowfast.models.video_model_builder", "PySlowFast"
+    )  # registers SlowFast and ResNet
     return types.SimpleNamespace(
         kept=kept,
         folder=folder,
-        defaults=_import("slowfast.config.defaults", "PySlowFast"),
-        build=_import("slowfast.models.build", "PySlowFast"),
-        checkpoint=_import("slowfast.utils.checkpoint", "PySlowFast"),
-        utils=_import("slowfast.datasets.utils", "PySlowFast"),
+        defaults=import_module("slowfast.config.defaults", "PySlowFast"),
+        build=import_module("slowfast.models.build", "PySlowFast"),
+        checkpoint=import_module("slowfast.utils.checkpoint", "PySlowFast"),
+        utils=import_module("slowfast.datasets.utils", "PySlowFast"),
     )
 
 
 def _load_roi_align(checkout: Path | None) -> None:
     """Make ``from detectron2.layers import ROIAlign`` work, without its compiled extension."""
-    layers: Any = _stand_in("detectron2.layers")
+    layers: Any = stand_in("detectron2.layers")
     if checkout is None:
         layers.ROIAlign = torchvision.ops.RoIAlign  # what detectron2's ROIAlign calls
         return
     path = "detectron2/layers/roi_align.py"
-    kept, folder = _extract("detectron2", checkout, [path])
+    kept, folder = extract("detectron2", checkout, [path])
     with kept:
         spec = importlib.util.spec_from_file_location("detectron2.layers.roi_align", folder / path)
         assert spec is not None
@@ -293,44 +285,44 @@ def _load_roi_align(checkout: Path | None) -> None:
 
 @functools.cache
 def _load_pytorchvideo(checkout: Path) -> types.SimpleNamespace:
-    kept, folder = _extract("pytorchvideo", checkout, ["pytorchvideo"])
-    _enter("pytorchvideo", folder)
-    _enter("pytorchvideo.models", folder)
-    _enter("pytorchvideo.models.hub", folder)  # imports the models for phones
-    _enter("pytorchvideo.transforms", folder)  # imports what torchvision no longer has
+    kept, folder = extract("pytorchvideo", checkout, ["pytorchvideo"])
+    enter("pytorchvideo", folder)
+    enter("pytorchvideo.models", folder)
+    enter("pytorchvideo.models.hub", folder)  # imports the models for phones
+    enter("pytorchvideo.transforms", folder)  # imports what torchvision no longer has
     return types.SimpleNamespace(
         kept=kept,
         folder=folder,
-        resnet=_import("pytorchvideo.models.hub.resnet", "pytorchvideo"),
-        slowfast=_import("pytorchvideo.models.hub.slowfast", "pytorchvideo"),
-        functional=_import("pytorchvideo.transforms.functional", "pytorchvideo"),
+        resnet=import_module("pytorchvideo.models.hub.resnet", "pytorchvideo"),
+        slowfast=import_module("pytorchvideo.models.hub.slowfast", "pytorchvideo"),
+        functional=import_module("pytorchvideo.transforms.functional", "pytorchvideo"),
     )
 
 
 @functools.cache
 def _load_mmaction2(checkout: Path) -> types.SimpleNamespace:
-    kept, folder = _extract("mmaction2", checkout, ["mmaction", "configs"])
-    config_class = _import("mmengine.config", "mmaction2").Config
-    _enter("mmaction", folder)  # refuses versions of mmcv that came later
+    kept, folder = extract("mmaction2", checkout, ["mmaction", "configs"])
+    config_class = import_module("mmengine.config", "mmaction2").Config
+    enter("mmaction", folder)  # refuses versions of mmcv that came later
     for name in ("models", "models.backbones", "models.data_preprocessors", "models.roi_heads"):
-        _enter(f"mmaction.{name}", folder)  # import all models of their kind
+        enter(f"mmaction.{name}", folder)  # import all models of their kind
     for name in ("roi_extractors", "bbox_heads"):
-        _enter(f"mmaction.models.roi_heads.{name}", folder)
+        enter(f"mmaction.models.roi_heads.{name}", folder)
     # Names for type hints, and the target assigner of training.
-    _stand_in("mmaction.utils", InstanceList=list, SampleList=list)
-    _stand_in("mmaction.structures.bbox", bbox_target=None)
-    _stand_in("mmdet.models.task_modules.samplers", SamplingResult=object)
+    stand_in("mmaction.utils", InstanceList=list, SampleList=list)
+    stand_in("mmaction.structures.bbox", bbox_target=None)
+    stand_in("mmdet.models.task_modules.samplers", SamplingResult=object)
     # The compiled operators of the full mmcv, whose RoIAlign is torchvision's.
-    _stand_in("mmcv.ops", RoIAlign=_RoIAlign, RoIPool=None)
+    stand_in("mmcv.ops", RoIAlign=_RoIAlign, RoIPool=None)
     base = "mmaction.models"
     return types.SimpleNamespace(
         kept=kept,
         folder=folder,
         config_class=config_class,
-        backbone=_import(f"{base}.backbones.resnet3d_slowfast", "mmaction2"),
-        preprocessor=_import(f"{base}.data_preprocessors.data_preprocessor", "mmaction2"),
-        extractor=_import(f"{base}.roi_heads.roi_extractors.single_straight3d", "mmaction2"),
-        bbox_head=_import(f"{base}.roi_heads.bbox_heads.bbox_head", "mmaction2"),
+        backbone=import_module(f"{base}.backbones.resnet3d_slowfast", "mmaction2"),
+        preprocessor=import_module(f"{base}.data_preprocessors.data_preprocessor", "mmaction2"),
+        extractor=import_module(f"{base}.roi_heads.roi_extractors.single_straight3d", "mmaction2"),
+        bbox_head=import_module(f"{base}.roi_heads.bbox_heads.bbox_head", "mmaction2"),
     )
 
 
@@ -347,54 +339,3 @@ class _RoIAlign(torchvision.ops.RoIAlign):
     ) -> None:
         assert pool_mode == "avg"
         super().__init__((output_size, output_size), spatial_scale, sampling_ratio, aligned)
-
-
-def _extract(
-    peer: str, checkout: Path, paths: list[str]
-) -> tuple[tempfile.TemporaryDirectory[str], Path]:
-    """Files of the peer's commit, in a folder that lives as long as the first of the two."""
-    bare = (checkout / "HEAD").is_file()
-    git_dir = checkout if bare else checkout / ".git"
-    command = ["git", f"--git-dir={git_dir}", "archive", COMMITS[peer], *paths]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        message = done.stderr.decode().strip().splitlines()[-1:]
-        raise ValueError(f"{checkout}: no {peer} at commit {COMMITS[peer]}: {' '.join(message)}")
-    kept = tempfile.TemporaryDirectory(prefix=f"{peer}-")
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(kept.name, filter="data")
-    return kept, Path(kept.name)
-
-
-def _enter(name: str, folder: Path) -> None:
-    """Make a package importable without its ``__init__``."""
-    _stand_in(name, __path__=[str(folder.joinpath(*name.split(".")))])
-
-
-def _stand_in(name: str, **attributes: Any) -> types.ModuleType:
-    """Put a module with these attributes, and the packages around it, into ``sys.modules``."""
-    parent, _, child = name.rpartition(".")
-    if parent and parent not in sys.modules:
-        _import_or_stand_in(parent)
-    module = types.ModuleType(name)
-    vars(module).update(attributes)
-    sys.modules[name] = module
-    if parent:
-        setattr(sys.modules[parent], child, module)
-    return module
-
-
-def _import_or_stand_in(name: str) -> None:
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError:
-        _stand_in(name)
-
-
-def _import(name: str, peer: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        missing = (error.name or name).partition(".")[0]
-        package = _PACKAGE_OF.get(missing, missing)
-        raise ImportError(f"{peer} needs a package that is not installed: {package}") from error

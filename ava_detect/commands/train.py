@@ -203,8 +203,8 @@ def _check_same_classes(label_map: pd.DataFrame, saved: checkpoints.Checkpoint) 
     """Column c of the classifier must mean the same action as before."""
     if saved.meta["label_map"] != label_map.to_dict("list"):
         raise InputError(
-            f"data.label_map, data.classes: {saved.path} was trained on other classes, or in another order;"
-            " use the label map of that run"
+            f"data.label_map, data.classes: {saved.path} was trained on other classes, or in"
+            " another order; use those of that run"
         )
 
 

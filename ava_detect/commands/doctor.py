@@ -1,0 +1,136 @@
+"""`ava-detect doctor`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from ava_detect.assemble import (
+    LABEL_MAPS,
+    build_full_label_map,
+    build_label_map,
+    build_originals,
+    build_timebase,
+    build_videos,
+    split_section,
+)
+from ava_detect.clips import VideoLibrary
+from ava_detect.commands.people import proposals_path
+from ava_detect.config import Config
+from ava_detect.doctor.checkup import Meaning, SplitFiles, check_up
+from ava_detect.doctor.findings import Finding
+from ava_detect.doctor.report import Report
+from ava_detect.engine.logs import StatusLine
+from ava_eval import read_label_map
+from ava_eval.atomic import atomic_path, require_writable
+from ava_eval.classes import GROUPS
+from ava_eval.errors import InputError
+
+SPLITS = ("train", "val", "test")
+
+
+def doctor(config: Config, json_path: Path | None = None, *, videos: bool = True) -> Report:
+    """Check the data set of a recipe; the report is written as JSON too, if asked for.
+
+    ``videos=False`` opens no video.
+    """
+    if config.data.kind != "ava":
+        raise InputError(
+            f"data.kind: expected a recipe of people in boxes (ava), got {config.data.kind}"
+        )
+    if json_path is not None:
+        require_writable(json_path)
+    findings: list[Finding] = []
+    meaning = _meaning(config, findings)
+    splits = [
+        _files(config, split, videos, findings) for split in SPLITS if _is_given(config, split)
+    ]
+    if not splits:
+        raise InputError("data: expected the files of a split, e.g. data.train.annotations")
+    line = StatusLine()
+
+    def progress(split: str, done: int, total: int) -> None:
+        if line.due():
+            line.show(f"doctor: {split}: {done}/{total} videos")
+
+    report = check_up(splits, meaning, progress)
+    line.close()
+    report = Report([*findings, *report.findings], report.splits, report.classes)
+    if json_path is not None:
+        with atomic_path(json_path) as temporary:
+            text = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
+            temporary.write_text(f"{text}\n", encoding="utf-8")
+    return report
+
+
+def _is_given(config: Config, split: str) -> bool:
+    section = split_section(config, split)
+    return bool(section.annotations) or section.keyframes is not None
+
+
+def _meaning(config: Config, findings: list[Finding]) -> Meaning:
+    data = config.data
+    known = _label_map("label-map-unreadable", partial(build_full_label_map, config), findings)
+    classes = None
+    if known is not None:
+        classes = _label_map("setting-wrong", partial(build_label_map, config), findings)
+    return Meaning(
+        timebase=build_timebase(config),
+        start=data.timebase.start,
+        clip=(data.num_frames, data.sampling_rate),
+        first_label=data.first_label,
+        known=known,
+        classes=classes,
+        poses=GROUPS["person_movement"] if known is not None and _is_of_ava(known) else (),
+    )
+
+
+def _label_map(
+    code: str, build: Callable[[], pd.DataFrame], findings: list[Finding]
+) -> pd.DataFrame | None:
+    try:
+        return build()
+    except (InputError, OSError) as problem:
+        where = "data.label_map" if code == "label-map-unreadable" else "data.classes"
+        findings.append(Finding(code, where, str(problem)))
+        return None
+
+
+def _is_of_ava(label_map: pd.DataFrame) -> bool:
+    """Whether each class is one of AVA's, with its id and name."""
+    ava = read_label_map(LABEL_MAPS["ava_80"])
+    pairs = set(zip(ava["action_id"], ava["name"], strict=True))
+    return pairs.issuperset(zip(label_map["action_id"], label_map["name"], strict=True))
+
+
+def _files(config: Config, split: str, videos: bool, findings: list[Finding]) -> SplitFiles:
+    section, root = split_section(config, split), config.data.root
+    proposals = proposals_path(config, split)
+    return SplitFiles(
+        name=split,
+        annotations=tuple(root / path for path in section.annotations),
+        labelled_boxes=tuple(root / path for path in section.labelled_boxes),
+        keyframes=None if section.keyframes is None else root / section.keyframes,
+        excluded=None if section.excluded is None else root / section.excluded,
+        proposals=proposals if section.proposals or proposals.is_file() else None,
+        folder=", ".join(str(root / folder) for folder in section.videos),
+        videos=_opener(config, split, findings) if videos else None,
+    )
+
+
+def _opener(config: Config, split: str, findings: list[Finding]) -> Callable[[], VideoLibrary]:
+    """What opens the videos that a run would read; the originals before they are prepared.
+
+    Without a cache: a few frames are looked at, one by one.
+    """
+    config = config.model_copy(update={"data": config.data.model_copy(update={"cache_gb": 0})})
+    prepared = config.data.prepared
+    if prepared is not None and not (config.data.root / prepared).is_dir():
+        folder = str(config.data.root / prepared)
+        findings.append(Finding("not-prepared", folder, "data.prepared names it; it is not there"))
+        return partial(build_originals, config, split)
+    return partial(build_videos, config, split)

@@ -1,0 +1,83 @@
+"""Do the videos show what the tables speak of?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ava_detect.doctor.findings import Finding
+from ava_detect.doctor.tables import Table
+from ava_detect.doctor.videos import Probe
+from ava_detect.timebase import Timebase, time_span
+
+USUAL_STARTS = (900.0, 0.0)
+"""Of AVA's cut segments, and of all other videos."""
+Spans = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+def check_times(
+    table: Table, probes: Mapping[str, Probe], timebase: Timebase, start: float
+) -> list[Finding]:
+    """Rows whose moment the video does not show; ``start`` is data.timebase.start."""
+    stamps = table.rows["timestamp"].to_numpy()
+    outside = np.zeros(len(stamps), dtype=bool)
+    late = np.zeros(len(stamps), dtype=bool)
+    spans = []
+    for video_id, rows in table.rows.groupby("video_id").indices.items():
+        probe = probes.get(str(video_id))
+        if probe is None or not len(probe.times):
+            continue
+        rows = rows[np.isfinite(stamps[rows])]
+        outside[rows] = ~timebase.is_inside(stamps[rows], probe.times)
+        late[rows] = stamps[rows] > _middle(probe.times, timebase)
+        spans.append((stamps[rows], probe.times))
+    if not outside.any():
+        return []
+    before, after = int((outside & ~late).sum()), int((outside & late).sum())
+    what = f"the video does not show these moments ({before} rows before it, {after} behind it)"
+    remedy = ""
+    if outside.sum() > sum(len(some) for some, _ in spans) / 2:
+        hint = likely_timebase(spans, timebase, start)
+        remedy = f"set {hint}: then the videos show them all" if hint else ""
+
+    def show(row: Any) -> str:
+        shown = timebase.shown(probes[row.video_id].times)
+        return f"{row.video_id} at {timebase.moment(row.timestamp)}, which shows {shown}"
+
+    return table.find("time-outside", outside, what, show, remedy)
+
+
+def likely_timebase(spans: Spans, timebase: Timebase, start: float) -> str:
+    """The setting with which all timestamps f64[K] lie in their videos, shown f64[N]; or ''."""
+    seconds = Timebase(timebase.fps)
+    for other in USUAL_STARTS:
+        if timebase.unit == "frames" or other != start:
+            moved = [(stamps, times + (other - start)) for stamps, times in spans]
+            if _all_inside(moved, seconds):
+                unit = "data.timebase.unit=seconds " if timebase.unit == "frames" else ""
+                return f"{unit}data.timebase.start={other:g}"
+    for first in (1, 0):
+        frames = Timebase(timebase.fps, "frames", first)
+        if _all_inside(spans, frames):
+            more = "" if first == 1 else " data.timebase.first_frame=0"
+            return f"data.timebase.unit=frames{more}"
+    if timebase.unit == "seconds":
+        least = max(float(stamps.max()) - time_span(times)[1] for stamps, times in spans)
+        most = min(float(stamps.min()) - time_span(times)[0] for stamps, times in spans)
+        if least <= most:
+            return f"data.timebase.start={np.ceil(start + least):g}"
+    return ""
+
+
+def _all_inside(spans: Spans, timebase: Timebase) -> bool:
+    return all(timebase.is_inside(stamps, times).all() for stamps, times in spans)
+
+
+def _middle(times: np.ndarray, timebase: Timebase) -> float:
+    """The timestamp halfway through a video."""
+    if timebase.unit == "frames":
+        return timebase.first_frame + len(times) / 2
+    first, end = time_span(times)
+    return (first + end) / 2
