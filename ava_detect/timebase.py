@@ -73,8 +73,8 @@ class Timebase:
         if not self.is_inside(np.array([timestamp]), frame_times)[0]:
             raise InputError(
                 f"video {video_id}: the keyframe at {self.moment(timestamp)} lies outside of the"
-                f" file, which shows {self.shown(frame_times)}; check data.timebase, and that the"
-                " video is complete"
+                f" file, which shows {self.shown(frame_times)}; check that it is complete, and"
+                " data.timebase (start is 900 for segments cut from AVA's films)"
             )
 
     def moment(self, timestamp: float) -> str:

@@ -9,7 +9,10 @@ import pytest
 
 from ava_detect.cli import main, parse
 
-COMMANDS = ["demo", "train-proposer", "propose", "train", "evaluate", "export", "describe"]
+COMMANDS = [
+    *("demo", "download", "doctor", "prepare", "train-proposer", "propose", "train"),
+    *("evaluate", "export", "describe", "convert"),
+]
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
