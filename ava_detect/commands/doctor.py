@@ -21,8 +21,9 @@ from ava_detect.assemble import (
 from ava_detect.clips import VideoLibrary
 from ava_detect.commands.people import proposals_path
 from ava_detect.config import Config
-from ava_detect.doctor.checkup import Meaning, SplitFiles, check_up
+from ava_detect.doctor.checkup import check_up
 from ava_detect.doctor.findings import Finding
+from ava_detect.doctor.inputs import Meaning, SplitFiles
 from ava_detect.doctor.report import Report
 from ava_detect.engine.logs import StatusLine
 from ava_eval import read_label_map

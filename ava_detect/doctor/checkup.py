@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,9 @@ import pandas as pd
 from ava_detect.clips import VideoLibrary
 from ava_detect.doctor.boxes import check_boxes
 from ava_detect.doctor.findings import Finding
+from ava_detect.doctor.inputs import Meaning, SplitFiles
 from ava_detect.doctor.labels import check_classes, check_labels, class_counts
+from ava_detect.doctor.names import check_names
 from ava_detect.doctor.people import check_people, person_numbers
 from ava_detect.doctor.proposals import check_proposals, check_rows, read_boxes
 from ava_detect.doctor.report import Report, SplitFacts
@@ -21,60 +22,15 @@ from ava_detect.doctor.tables import Table, read_table
 from ava_detect.doctor.times import check_times
 from ava_detect.doctor.videos import (
     Probe,
-    check_names,
     check_probes,
     check_unnamed,
     probe_videos,
 )
-from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
 from ava_eval.keyframes import keyframe_codes
 from ava_eval.tables import KEYFRAME_COLUMNS
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class SplitFiles:
-    """The files of a split, those of ``proposals`` only if they are there or were named.
-
-    Attributes:
-        name: train, val or test.
-        annotations, labelled_boxes, keyframes, excluded, proposals: CSVs, or nothing.
-        folder: where the videos are, for the reader.
-        videos: opens them; None looks at none.
-    """
-
-    name: str
-    annotations: tuple[Path, ...] = ()
-    labelled_boxes: tuple[Path, ...] = ()
-    keyframes: Path | None = None
-    excluded: Path | None = None
-    proposals: Path | None = None
-    folder: str = ""
-    videos: Callable[[], VideoLibrary] | None = None
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What the numbers in the files mean.
-
-    Attributes:
-        timebase: of the timestamps; ``start``: of a video's first frame.
-        clip: num_frames, sampling_rate.
-        first_label: the smallest id in the files.
-        known: LabelMap of the labels that may occur; None: nobody knows.
-        classes: LabelMap of the classes of the model.
-        poses: ids of which a person has one.
-    """
-
-    timebase: Timebase
-    start: float
-    clip: tuple[int, int]
-    first_label: int
-    known: pd.DataFrame | None
-    classes: pd.DataFrame | None
-    poses: Collection[int] = ()
 
 
 @dataclass

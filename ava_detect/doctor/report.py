@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from ava_detect.doctor.findings import SEVERITIES, Finding
+from ava_detect.doctor.findings import Finding
+from ava_detect.doctor.rules import SEVERITIES
 from ava_eval.text import count
 
 EDGE = 5

@@ -34,7 +34,7 @@ def check_times(
         late[rows] = stamps[rows] > _middle(probe.times, timebase)
         spans.append((stamps[rows], probe.times))
     if not outside.any():
-        return []
+        return _check_whole_films(table, spans, timebase, start)
     before, after = int((outside & ~late).sum()), int((outside & late).sum())
     what = f"the video does not show these moments ({before} rows before it, {after} behind it)"
     remedy = ""
@@ -47,6 +47,26 @@ def check_times(
         return f"{row.video_id} at {timebase.moment(row.timestamp)}, which shows {shown}"
 
     return table.find("time-outside", outside, what, show, remedy)
+
+
+def _check_whole_films(
+    table: Table, spans: Spans, timebase: Timebase, start: float
+) -> list[Finding]:
+    """Videos that all go on for long behind their last keyframe, as a film that was not cut does.
+
+    Nothing fails then, but all clips are of other moments.
+    """
+    if timebase.unit == "frames" or start <= 0 or not spans:
+        return []
+    left = [time_span(times)[1] - float(stamps.max()) for stamps, times in spans]
+    whole = [(stamps, times - start) for stamps, times in spans]
+    if min(left) <= start / 2 or not _all_inside(whole, timebase):
+        return []
+    what = (
+        f"data.timebase.start={start:g}, but videos go on for {min(left):g} s or more behind their"
+        " last keyframe, and show all keyframes if they begin at 0 as well"
+    )
+    return [Finding("time-shifted", str(table.path), what, len(spans))]
 
 
 def likely_timebase(spans: Spans, timebase: Timebase, start: float) -> str:

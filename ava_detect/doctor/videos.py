@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import numpy as np
 from ava_detect.clips import Video, VideoLibrary
 from ava_detect.clips.frame_folder import FrameFolder, is_image, number_in
 from ava_detect.doctor.findings import SHOWN, Finding, first_few
-from ava_detect.doctor.tables import Table
 from ava_detect.timebase import Timebase, time_span
 from ava_eval.errors import InputError
 
@@ -98,12 +96,13 @@ def probe_video(
     if is_folder:
         numbers += np.unique(np.linspace(0, len(times) - 1, SAMPLED).astype(int)).tolist()
     # All in one pass; only where that fails one by one, to tell which.
-    unread = [] if _problem(library, video_id, sorted(set(numbers))) is None else numbers
+    numbers = sorted(set(numbers))
+    unread = [] if _why_unread(video, numbers) is None else numbers
     for number in unread:
-        reason = _problem(library, video_id, [number])
+        reason = _why_unread(video, [number])
         if reason is not None:
             if is_folder and _is_picture(Path(path), number):
-                odd_size = odd_size or str(reason)
+                odd_size = odd_size or reason
             else:
                 undecodable = undecodable or f"frame {number}: {reason}"
     lost = 0
@@ -122,33 +121,6 @@ def _why_unread(video: Video, numbers: Sequence[int]) -> str | None:
     except InputError as problem:
         return str(problem)
     return None
-
-
-def check_names(table: Table, library: VideoLibrary) -> tuple[set[str], list[Finding]]:
-    """The ids of a table that have a video, and findings of the others."""
-    rows = table.rows
-    first = rows[~rows["video_id"].duplicated()]
-    sizes = rows["video_id"].value_counts()
-    there: set[str] = set()
-    missing: dict[str, int] = {}
-    findings = []
-    for video_id, line in zip(first["video_id"], first["line"], strict=True):
-        try:
-            if library.has(video_id):
-                there.add(video_id)
-            else:
-                missing[video_id] = int(line)
-        except InputError as problem:
-            findings.append(Finding("video-twice", str(table.path), str(problem), 1, (int(line),)))
-    if missing:
-        shown = list(missing)[:SHOWN]
-        words = [f"{name!r} ({sizes[name]} rows){_nearest(name, library)}" for name in shown]
-        what = f"no video has the id {first_few(words, len(missing))}"
-        lines = tuple(missing[name] for name in shown)
-        findings.append(
-            Finding("video-missing", str(table.path), what, len(missing), lines, tuple(shown))
-        )
-    return there, findings
 
 
 def check_probes(
@@ -246,15 +218,3 @@ def _is_picture(folder: Path, number: int) -> bool:
         return FrameFolder(folder, 1.0, [names[number]], np.zeros(1)).shape[0] == 1
     except InputError:
         return False
-
-
-def _nearest(video_id: str, library: VideoLibrary) -> str:
-    """Which video may be meant."""
-    ids = library.video_ids
-    lower = {name.lower(): name for name in ids}
-    bare = video_id.strip()
-    for name in (bare, Path(bare).stem):
-        if name.lower() in lower:
-            return f", did you mean {lower[name.lower()]!r}?"
-    close = get_close_matches(bare, ids, n=1, cutoff=0.7)
-    return f", did you mean {close[0]!r}?" if close else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import pytest
 
 from ava_detect.cli import main
 from ava_detect.clips import VideoFile
-from ava_detect.doctor.findings import RULES
+from ava_detect.doctor.rules import RULES
 from ava_detect.synthetic import make_world
 
 Rows = list[list[str]]
@@ -367,6 +368,14 @@ def frame_numbers(w: World) -> str:
     return w.at("train.csv", 0)
 
 
+def whole_films(w: World) -> str:
+    """Keyframes early in videos that are said to begin later than they do."""
+    for name in ("train.csv", "val.csv", "proposals_train.csv", "proposals_val.csv"):
+        w.write([row for row in w.rows(name) if int(row[1]) in (6, 7)], name)
+    w.settings += ["data.timebase.start=6", "data.test.keyframes=null"]
+    return str(w.path("train.csv"))
+
+
 def missing_video(w: World) -> str:
     video = w.video()
     video.unlink()
@@ -568,6 +577,7 @@ FAULTS: list[tuple[Callable[[World], str], str, set[str], str]] = [
     (late_row, "time-outside", {"proposals-lacking"}, ""),
     (start_900, "time-outside", set(), "data.timebase.start=900"),
     (frame_numbers, "time-outside", set(), "data.timebase.unit=frames"),
+    (whole_films, "time-shifted", {"class-unseen"}, "data.timebase.start=0"),
     (missing_video, "video-missing", set(), ""),
     (other_case, "video-missing", set(), ""),
     (other_suffix, "video-missing", {"proposals-lacking"}, ""),
@@ -643,6 +653,22 @@ def test_ids_that_count_from_0_are_sound_where_the_setting_says_so(world: World)
     world.settings.append("data.first_label=0")
     code, report = examine(world)
     assert (code, report["findings"]) == (0, [])
+
+
+def test_a_pickle_of_mmaction2(world: World) -> None:
+    boxes: dict[str, list[list[float]]] = {}
+    for row in world.rows("proposals_val.csv"):
+        corners_and_score = [float(cell) for cell in [*row[2:6], row[7]]]
+        boxes.setdefault(",".join(row[:2]), []).append(corners_and_score)
+    arrays = {key: np.array(rows) for key, rows in boxes.items()}
+    world.path("boxes.pkl").write_bytes(pickle.dumps(arrays))
+    world.settings.append("data.val.proposals=boxes.pkl")
+    code, report = examine(world)
+    assert (code, report["findings"]) == (0, [])
+    assert report["splits"][1]["proposals"] == len(world.rows("proposals_val.csv"))
+    world.path("boxes.pkl").write_bytes(b"no pickle")
+    code, report = examine(world)
+    assert (code, [found["code"] for found in report["findings"]]) == (1, ["file-unreadable"])
 
 
 def test_many_rows_of_a_kind_are_one_finding(world: World, capsys: pytest.CaptureFixture) -> None:
