@@ -16,7 +16,6 @@ from ava_detect.download.archives import unpack
 from ava_detect.download.catalogue import ENTRIES, Entry, lists_for, select, videos_of
 from ava_detect.download.fetch import DigestError, Patience, ask, digests, fetch
 from ava_detect.download.ledger import Ledger, Record
-from ava_detect.engine.logs import StatusLine
 from ava_eval.atomic import require_writable
 from ava_eval.errors import InputError
 
@@ -33,8 +32,9 @@ def download(
 ) -> str:
     """Bring what ``words`` name (see ``catalogue.select``) into ``folder``; a summary.
 
-    Files that are there already are left; ``verify`` reads them again before that. One that fails
-    does not stop the others; at the end InputError says that some did.
+    Files that are there with the right sizes are left. ``verify`` reads them too: one with another
+    sha256 is fetched again, and one unpacked earlier that differs from its archive fails. One that
+    fails does not stop the others; at the end InputError says that some did.
     """
     chosen, videos = select(words, entries)
     _require_mirror(mirror)
@@ -99,6 +99,8 @@ class _Run:
     def __init__(
         self, folder: Path, mirror: str | None, verify: bool, jobs: int, patience: Patience
     ) -> None:
+        from ava_detect.engine.logs import StatusLine  # imports torch, which --list can do without
+
         self.folder = folder
         self.mirror = mirror
         self.verify = verify
@@ -181,7 +183,7 @@ class _Run:
         else:
             downloaded, sha256 = True, self._fetch(entry, record)
         for folder, pattern in entry.unpack:
-            unpack(path, self.folder / folder, pattern)
+            unpack(path, self.folder / folder, pattern, verify=self.verify)
         # Only now: an archive that cannot be unpacked is not to be trusted the next time.
         found = Record(entry.url, path.stat().st_size, sha256)
         if found != record:

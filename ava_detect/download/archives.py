@@ -39,13 +39,14 @@ class _Member:
     open: Callable[[], IO[bytes]]
 
 
-def unpack(archive: Path, folder: Path, pattern: str = "*") -> int:
+def unpack(archive: Path, folder: Path, pattern: str = "*", *, verify: bool = False) -> int:
     """Unpack the members whose name matches ``pattern`` into ``folder``; how many were not there.
 
     A single folder that holds everything is left out of the paths. Every member is checked, whether
-    it matches or not: absolute paths, ``..``, links, devices and passwords are refused before
-    anything is written. Files appear whole; one that is there with the same content is left, one
-    with other content is an InputError and nothing is moved.
+    it matches or not: absolute paths, ``..``, links, devices, passwords and a file in the place of
+    a folder are refused before anything is written. If all files are there with the right sizes,
+    nothing is done; ``verify`` compares their contents too. Otherwise the missing ones appear, each
+    whole, unless one that is there has other content: that is an InputError and nothing is moved.
     """
     with _opened(archive) as all_members:
         members = {
@@ -55,7 +56,7 @@ def unpack(archive: Path, folder: Path, pattern: str = "*") -> int:
         }
         if not members:
             raise InputError(f"{archive}: expected members named {pattern!r}, found none")
-        if all(_is_there(folder / name, member) for name, member in members.items()):
+        if all(_is_there(folder / name, member, verify) for name, member in members.items()):
             return 0
         _require_room(archive, folder, sum(member.size for member in members.values()))
         with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder) as temporary:
@@ -142,6 +143,10 @@ def _checked(archive: Path, members: list[_Member]) -> dict[str, _Member]:
             )
         if not member.is_folder:
             found[path] = member
+    for path, member in found.items():
+        if not found.keys().isdisjoint(path.parents):
+            reason = "refused: a file has the name of its folder"
+            raise InputError.at(archive, None, None, "harmless members", member.name, reason)
     nested = len({path.parts[0] for path in found}) == 1 and all(len(p.parts) > 1 for p in found)
     return {
         str(path.relative_to(path.parts[0]) if nested else path): member
@@ -160,8 +165,18 @@ def _unsafe_name(name: str) -> str:
     return "" if PurePosixPath(name).parts else "an empty name"
 
 
-def _is_there(path: Path, member: _Member) -> bool:
-    return path.is_file() and path.stat().st_size == member.size
+def _is_there(path: Path, member: _Member, verify: bool) -> bool:
+    if not path.is_file() or path.stat().st_size != member.size:
+        return False
+    return not verify or _is_same(path, member)
+
+
+def _is_same(path: Path, member: _Member) -> bool:
+    with member.open() as packed, path.open("rb") as there:
+        while piece := packed.read(1 << 16):
+            if there.read(len(piece)) != piece:
+                return False
+        return True
 
 
 def _require_room(archive: Path, folder: Path, size: int) -> None:
@@ -182,6 +197,12 @@ def _move(archive: Path, temporary: Path, folder: Path, names: list[str]) -> int
             raise InputError(
                 f"{folder / name}: differs from the one in {archive}; move it away to get that one"
             )
+    for name in missing:
+        for parent in PurePosixPath(name).parents[:-1]:  # all but the folder itself
+            if (folder / parent).is_file():
+                raise InputError(
+                    f"{folder / parent}: expected a folder, for {name} of {archive}; move it away"
+                )
     for name in missing:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (temporary / name).replace(folder / name)

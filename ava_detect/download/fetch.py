@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import email.utils
 import hashlib
 import http.client
@@ -109,7 +108,7 @@ def published_md5(host: str, headers: Message) -> str | None:
         for value in (text.strip().removeprefix("md5=") for text in hashes if "md5=" in text):
             try:
                 return base64.b64decode(value, validate=True).hex()
-            except binascii.Error:
+            except ValueError:  # no base64, or no ASCII
                 return None
     # S3's ETag is the md5 unless the object came in pieces (ETag with "-") or is encrypted.
     keyed = "x-amz-server-side-encryption-customer-algorithm" in headers
@@ -134,10 +133,11 @@ class _Part:
         """Where the part is from; None if it is of no use."""
         try:
             origin = Origin(**json.loads(self.notes.read_text(encoding="utf-8")))
-            fits = origin.size is not None and self.reach() <= origin.size
-        except (FileNotFoundError, ValueError, TypeError):  # none yet, or half a note
+            fits = isinstance(origin.size, int) and self.reach() <= origin.size
+        except (FileNotFoundError, ValueError, TypeError, RecursionError):  # none, or half a note
             return None
-        return origin if origin.url == url and origin.validator and fits else None
+        usable = fits and _is_header_value(origin.validator) and isinstance(origin.md5, str | None)
+        return origin if origin.url == url and usable else None
 
     def begin(self, origin: Origin) -> None:
         # The part is emptied before the note changes: a note never speaks of another's bytes.
@@ -202,7 +202,7 @@ def _append(response: Any, part: _Part, progress: Callable[[int], None]) -> None
         while True:
             try:
                 piece = response.read(_CHUNK)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:  # a chunk of -1 bytes
                 raise _BrokenError(
                     f"the connection broke: {str(error) or type(error).__name__}"
                 ) from error
@@ -218,12 +218,18 @@ def _origin(url: str, response: Any) -> Origin:
     length = headers.get("Content-Length", "")
     if response.status == 206:
         length = headers.get("Content-Range", "").rpartition("/")[2]
-    if not length.isdecimal() and not response.chunked:
+    size = int(length) if re.fullmatch("[0-9]{1,18}", length) else None
+    if size is None and not response.chunked:
         raise InputError(f"{url}: expected the server to tell the size; try another --mirror")
     tag = headers.get("ETag", "")
     validator = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
     md5 = published_md5(urlsplit(response.url).hostname or "", headers)
-    return Origin(url, validator, int(length) if length.isdecimal() else None, md5)
+    return Origin(url, validator if _is_header_value(validator) else "", size, md5)
+
+
+def _is_header_value(value: object) -> bool:
+    """Whether ``value`` can be sent back to a server."""
+    return isinstance(value, str) and value != "" and value.isascii() and value.isprintable()
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -261,6 +267,12 @@ def _open(url: str, headers: dict[str, str], patience: Patience, method: str = "
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise InputError(f"{url}: {reason}; the certificate must be one you trust") from error
         raise _BrokenError(f"no connection: {str(reason) or type(reason).__name__}") from error
+    except InputError:
+        raise
+    except ValueError as error:  # of an address that urllib cannot take apart
+        raise InputError(
+            f"{url}: the server leads to an address that is none: {error}; try another --mirror"
+        ) from error
 
 
 def _retry_after(headers: Message) -> float | None:
@@ -270,7 +282,7 @@ def _retry_after(headers: Message) -> float | None:
         return float(text)
     try:
         return max(email.utils.parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
-    except ValueError:  # not a date either
+    except (ValueError, OverflowError):  # not a date either
         return None
 
 

@@ -29,8 +29,8 @@ class Ledger:
         self._lock = threading.Lock()
         try:
             files = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
-            self._records = {path: Record(**facts) for path, facts in files.items()}
-        except (ValueError, TypeError, AttributeError) as error:
+            self._records = {path: _record(**facts) for path, facts in files.items()}
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{self.path}: expected a record of downloads; remove it") from error
 
     def find(self, entry: Entry) -> Record | None:
@@ -42,3 +42,9 @@ class Ledger:
             self._records[entry.path] = record
             files = {path: asdict(self._records[path]) for path in sorted(self._records)}
             temporary.write_text(json.dumps(files, indent=1) + "\n", encoding="utf-8")
+
+
+def _record(url: object, size: object, sha256: object) -> Record:
+    if isinstance(url, str) and isinstance(size, int) and isinstance(sha256, str):
+        return Record(url, size, sha256)
+    raise TypeError("a field of another type")

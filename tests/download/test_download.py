@@ -115,7 +115,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if step.startswith("chunked"):
             self.send_header("Transfer-Encoding", "chunked")
             end = b"0\r\n\r\n" if step == "chunked" else b""
-            body = b"%x\r\n%s\r\n%s" % (len(body), body, end)
+            size = -5 if step == "chunked backwards" else len(body)
+            body = b"%x\r\n%s\r\n%s" % (size, body, end)
         elif step != "no length":
             self.send_header("Content-Length", str(length))
         self.end_headers()
@@ -214,9 +215,10 @@ def test_a_file_that_changed_starts_again(server: Server, tmp_path: Path, steps:
 
 ELSEWHERE = json.dumps({"url": "http://a/film.mkv", "validator": '"one"', "size": len(BODY)})
 WORDS = json.dumps({"url": "u", "validator": '"one"', "size": "many"})
+DEEP = "[" * 200_000
 
 
-@pytest.mark.parametrize("note", ["", "{", "[]", '{"url": 1}', ELSEWHERE, WORDS, None])
+@pytest.mark.parametrize("note", ["", "{", "[]", '{"url": 1}', ELSEWHERE, WORDS, DEEP, None])
 def test_a_part_of_unknown_origin_is_not_used(
     server: Server, tmp_path: Path, note: str | None
 ) -> None:
@@ -229,11 +231,43 @@ def test_a_part_of_unknown_origin_is_not_used(
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        *({"validator": value} for value in ("a\r\nHost: b", "a\n", ["a"], "€", "é", 1, None)),
+        *({"size": 512_000.0}, {"size": "many"}, {"md5": ["a"]}, {"more": 1}),
+    ],
+)
+def test_a_note_that_cannot_be_used(server: Server, tmp_path: Path, facts: dict) -> None:
+    entry = server.publish("film.mkv")
+    note = {"url": entry.url, "validator": '"one"', "size": len(BODY), **facts}
+    (tmp_path / ".film.mkv.part").write_bytes(b"rubbish")
+    (tmp_path / ".film.mkv.part.json").write_text(json.dumps(note))
+    fetch(entry.url, tmp_path / "film.mkv", patience=QUICK)
+    assert server.asked == [("GET", "")]
+    assert (tmp_path / "film.mkv").read_bytes() == BODY
+    assert leftovers(tmp_path) == []
+
+
+def test_an_etag_that_cannot_be_sent_back(server: Server, tmp_path: Path) -> None:
+    entry = server.publish("film.mkv", etag='"é"', steps=["break 200000"])
+    fetch(entry.url, tmp_path / "film.mkv", patience=QUICK)
+    assert server.asked == [("GET", ""), ("GET", "")]
+
+
+def test_a_length_of_many_digits(server: Server, tmp_path: Path) -> None:
+    entry = server.publish("film.mkv", headers={"Content-Length": "9" * 5000}, steps=["no length"])
+    with pytest.raises(InputError, match="tell the size"):
+        fetch(entry.url, tmp_path / "film.mkv", patience=QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_without_a_length(server: Server, tmp_path: Path) -> None:
-    entry = server.publish("film.mkv", steps=["chunked without its end", "chunked", "no length"])
+    steps = ["chunked without its end", "chunked backwards", "chunked", "no length"]
+    entry = server.publish("film.mkv", steps=steps)
     fetch(entry.url, tmp_path / "film.mkv", patience=QUICK)
     assert (tmp_path / "film.mkv").read_bytes() == BODY
-    assert [wanted for _, wanted in server.asked] == ["", ""]
+    assert [wanted for _, wanted in server.asked] == ["", "", ""]
     with pytest.raises(InputError, match="tell the size"):
         fetch(entry.url, tmp_path / "another.mkv", patience=QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
@@ -255,7 +289,10 @@ def test_pauses_grow_and_end(server: Server, sleeper: Sleeper, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("asked", "waited"),
-    [("99999", 600), ("Mon, 01 Jan 2001 00:00:00 GMT", 0), ("soon", 1), ("-5", 1)],
+    [
+        *(("99999", 600), ("9" * 5000, 600), ("Mon, 01 Jan 2001 00:00:00 GMT", 0)),
+        *(("soon", 1), ("-5", 1), (f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT", 1)),
+    ],
 )
 def test_what_a_server_may_ask_for(
     server: Server, sleeper: Sleeper, tmp_path: Path, asked: str, waited: float
@@ -322,6 +359,7 @@ MD5 = hashlib.md5(BODY).hexdigest()
         ("evilamazonaws.com", {"ETag": f'"{MD5}"'}, None),
         ("storage.googleapis.com", md5_header(BODY), MD5),
         ("storage.googleapis.com", {"x-goog-hash": "md5=?"}, None),
+        ("storage.googleapis.com", {"x-goog-hash": "md5=éé"}, None),
         (
             "storage.googleapis.com",
             {**md5_header(BODY), "x-goog-stored-content-encoding": "gzip"},
@@ -345,6 +383,13 @@ def test_only_http(server: Server, tmp_path: Path, url: str) -> None:
         entry = server.publish("film.mkv", steps=[f"to {url}"])
         with pytest.raises(InputError, match=r"http:// or https://|not allowed"):
             fetch(entry.url, tmp_path / "a", patience=QUICK)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", f"http://{'a' * 70}.org/"])
+def test_a_redirect_to_no_address(server: Server, tmp_path: Path, url: str) -> None:
+    entry = server.publish("film.mkv", steps=[f"to {url}"])
+    with pytest.raises(InputError, match=r"film\.mkv: the server leads to an address that is none"):
+        fetch(entry.url, tmp_path / "film.mkv", patience=QUICK)
 
 
 def test_a_redirect_is_followed(server: Server, tmp_path: Path) -> None:
@@ -443,6 +488,25 @@ def test_what_is_damaged_is_fetched_again(server: Server, tmp_path: Path) -> Non
     assert target.read_bytes() == BODY
 
 
+@pytest.mark.parametrize("pack", ["zipped", "tarred"])
+def test_verify_reads_what_was_unpacked(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture, pack: str
+) -> None:
+    packed = globals()[pack](tmp_path / "packed", {"a.csv": b"1" * 200_000, "b.csv": b"2"})
+    entry = replace(server.publish("a.zip", packed.read_bytes()), unpack=(("out", "*"),))
+    run(server, tmp_path, [entry])
+    assert "1 already there" in run(server, tmp_path, [entry], verify=True)
+    damaged = tmp_path / "out" / "a.csv"
+    damaged.write_bytes(b"1" * 199_999 + b"x")
+    assert "1 already there" in run(server, tmp_path, [entry])
+    with pytest.raises(InputError, match="1 failed"):
+        run(server, tmp_path, [entry], verify=True)
+    assert f"{damaged}: differs from the one in {tmp_path / 'a.zip'}" in capsys.readouterr().err
+    damaged.rename(tmp_path / "away")
+    assert "1 already there" in run(server, tmp_path, [entry], verify=True)
+    assert damaged.read_bytes() == b"1" * 200_000
+
+
 def test_another_file_than_the_first_time_is_not_trusted(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -481,7 +545,20 @@ def test_two_commands_do_not_meet(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "film.mkv").read_bytes() == BODY
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"a": 1}', '{"a": {"url": 1}}'])
+WRONG_TYPES = [
+    {"url": 1, "size": 1, "sha256": "a"},
+    {"url": "u", "size": "1", "sha256": "a"},
+    {"url": "u", "size": 1, "sha256": ["a"]},
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[]", "{", '{"a": 1}', '{"a": {"url": 1}}', DEEP),
+        *(json.dumps({"film.mkv": facts}) for facts in WRONG_TYPES),
+    ],
+)
 def test_a_broken_ledger(server: Server, tmp_path: Path, text: str) -> None:
     (tmp_path / ".downloads.json").write_text(text)
     with pytest.raises(InputError, match=r"\.downloads\.json"):
@@ -547,6 +624,22 @@ def test_one_name_twice_is_refused(tmp_path: Path) -> None:
         archive.writestr("./x", "2")
     with pytest.raises(InputError, match="twice"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("names", [["a", "a/b"], ["top/a/b/c", "top/x", "top/a"]])
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_a_file_in_the_place_of_a_folder(tmp_path: Path, pack, names: list[str]) -> None:
+    archive = pack(tmp_path / "archive", dict.fromkeys(names, b"1"))
+    with pytest.raises(InputError, match="refused: a file has the name of its folder") as caught:
+        unpack(archive, tmp_path / "out")
+    assert str(caught.value).startswith(f"{archive}: ")
+    assert not (tmp_path / "out").exists()
+    archive = pack(tmp_path / "another", {"first": b"1", "a/b": b"1"})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_bytes(b"my own")
+    with pytest.raises(InputError, match=r"out/a: expected a folder, for a/b of .*another"):
+        unpack(archive, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
@@ -738,6 +831,14 @@ def test_list_fetches_nothing(
     assert told == [
         "https://s3.amazonaws.com/ava-dataset/test/c3.mp4  videos/c3.mp4  512.0 kB, there"
     ]
+
+
+def test_list_loads_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ava_detect.commands.download import list_files;"
+        "list_files(['boxes'], Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
 
 
 def test_help_names_the_groups(capsys: pytest.CaptureFixture) -> None:
