@@ -139,13 +139,51 @@ def test_a_seek_that_lands_elsewhere_still_gives_the_right_frame(
 def test_a_packet_without_a_picture_shows_the_one_before(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    video = VideoFile(folder / "b_frames.mp4")
+    video = VideoFile(folder / "vp8.webm")
     stamps = video.index.stamps
     hidden = stamps[[17, -1]] + 1
-    index = dataclasses.replace(video.index, stamps=np.insert(stamps, [18, 60], hidden))
+    free = np.zeros(NUM_FRAMES + 2, bool)
+    index = dataclasses.replace(video.index, stamps=np.insert(stamps, [18, 60], hidden), free=free)
     monkeypatch.setattr(VideoFile, "index", index)
     assert [number_of(read_frames(video, [place])[0]) for place in (17, 18, 19)] == [17, 17, 18]
     assert [number_of(frame) for frame in read_frames(video, [18, 60, 61])] == [17, 59, 59]
+
+
+def damage(path: Path, number: int, how: str) -> None:
+    """Spoil the bytes of the ``number``-th packet, and leave the rest of the file as it is."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    content, packet = path.read_bytes(), bytes(packets[number])
+    half = len(packet) // 2
+    spoilt = {
+        "zeros": bytes(len(packet)),
+        "bits": packet[:half] + bytes(byte ^ 255 for byte in packet[half:]),
+    }[how]
+    assert content.count(packet) == 1
+    path.write_bytes(content.replace(packet, spoilt))
+
+
+@pytest.mark.parametrize("how", ["zeros", "bits"])
+def test_no_picture_that_rests_on_a_damaged_one_is_shown(tmp_path: Path, how: str) -> None:
+    options = {"bf": "2", "g": "250", "b-pyramid": "none"}
+    path = write_video(tmp_path / "hurt.mp4", options=options)
+    damage(path, 30, how)
+    video = VideoFile(path)
+    with av.open(str(path)) as container:
+        shown = [packet.pts for packet in container.demux(video=0) if packet.size]
+    hurt = int(np.searchsorted(video.index.stamps, shown[30]))
+    assert [number_of(frame) for frame in read_frames(video, np.arange(20))] == list(range(20))
+    outcomes = {}
+    for number in range(hurt - 3, NUM_FRAMES):
+        try:
+            outcomes[number] = number_of(read_frames(video, np.array([number]))[0])
+        except InputError as error:
+            assert "cannot be" in str(error) or "Invalid data" in str(error)  # noqa: PT017
+    assert all(outcome == number for number, outcome in outcomes.items())
+    assert hurt not in outcomes
+    assert not video.index.free[hurt]
+    sound_again = video.index.keys[np.searchsorted(video.index.keys, hurt)]
+    assert min(number for number in outcomes if number > hurt) >= sound_again
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mp4", "libx264"), ("avi", "mjpeg")])

@@ -17,7 +17,7 @@ from ava_eval.errors import InputError
 
 SAMPLED = 5
 """So many images of a folder go into its digest: a movie has 27,000."""
-IMAGE_NAME = re.compile(r"(\d+)\.(?:jpe?g|png|bmp|webp)$", re.IGNORECASE)
+IMAGE_NAME = re.compile(r"(\d{1,18})\.(?:jpe?g|png|bmp|webp)$", re.IGNORECASE)
 
 
 class Names(Protocol):
@@ -93,7 +93,10 @@ class FrameFolder:
         names, numbers = self._frames
         digest = hashlib.sha256(repr((list(names), numbers.tolist(), self.fps)).encode())
         for place in np.unique(np.linspace(0, len(numbers) - 1, SAMPLED).astype(int)):
-            digest.update((self.root / names[int(place)]).read_bytes())
+            try:
+                digest.update((self.root / names[int(place)]).read_bytes())
+            except OSError as error:
+                digest.update(repr(error.strerror).encode())
         return digest.hexdigest()
 
     def walk(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
@@ -109,10 +112,22 @@ class FrameFolder:
 
     def _load(self, number: int) -> np.ndarray:
         path = self.root / self._frames[0][number]
-        image = cv2.imread(str(path))
+        try:
+            content = np.fromfile(
+                path, np.uint8
+            )  # OpenCV prints lines of its own for missing files
+        except OSError as error:
+            raise InputError(
+                f"{path}: expected an image ({error.strerror}); extract the frames again"
+            ) from error
+        try:
+            image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+        except cv2.error:  # such as a header that speaks of a picture too large
+            image = None
         if image is None:
-            reason = "an image that can be decoded" if path.is_file() else "an image, found none"
-            raise InputError(f"{path}: expected {reason}; extract the frames again")
+            raise InputError(
+                f"{path}: expected an image that can be decoded; extract the frames again"
+            )
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
@@ -132,7 +147,7 @@ class _Pattern:
             name[: match.start(1)],
             len(match[1]),
             name[match.end(1) :],
-            np.array([number for number, _ in found], np.int32),
+            np.array([number for number, _ in found], np.int64),
         )
         return pattern if list(pattern) == [name for _, name in found] else None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -16,7 +15,7 @@ from ava_detect.video_index import VideoIndex, scan_video
 from ava_eval.atomic import atomic_path
 from ava_eval.errors import InputError
 
-VERSION = 1
+VERSION = 3
 """Raise it when the same file would be indexed otherwise."""
 IN_MEMORY = 512
 """So many indices are kept by each process; that of a 15-minute video takes 0.4 MB."""
@@ -37,14 +36,15 @@ def cache_folder() -> Path:
 def cached_index(path: Path) -> VideoIndex:
     """The index of a video file, from memory, from disk, or by a pass over the file.
 
-    A file that changes (another size or time of change) is indexed anew. Raises InputError for a
+    A file that changes (its size, or a time of change) is indexed anew. Raises InputError for a
     file that is not a whole video.
     """
     try:
         state = path.stat()
     except OSError as error:
         raise InputError(f"{path}: expected a video file: {error.strerror}") from error
-    key = (str(path.absolute()), state.st_size, state.st_mtime_ns, VERSION)
+    changed = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+    key = (str(path.absolute()), *changed, VERSION)
     with _lock:
         if key in _recent:
             _recent.move_to_end(key)
@@ -56,7 +56,8 @@ def cached_index(path: Path) -> VideoIndex:
     try:
         index = _from_disk(path, key)
     except InputError as problem:
-        _broken[key] = str(problem)
+        with _lock:
+            _broken[key] = str(problem)
         raise
     with _lock:
         _recent[key] = index
@@ -71,7 +72,7 @@ def _from_disk(path: Path, key: tuple) -> VideoIndex:
         return _load(kept)
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
+    except Exception as problem:  # what a damaged archive raises depends on where the damage is
         _log.warning("warning: %s: unreadable, made anew (%s)", kept, problem)
     index = scan_video(path)
     try:
@@ -92,18 +93,23 @@ def _save(index: VideoIndex, path: Path) -> None:
             keys=index.keys,
             key_seeks=index.key_seeks,
             facts=np.array([index.counted, *index.size, index.rotation], np.int64),
+            codec=index.codec,
+            free=np.packbits(index.free),
         )
 
 
 def _load(path: Path) -> VideoIndex:
     with np.load(path, allow_pickle=False) as kept:
+        stamps = kept["stamps"]
         counted, width, height, rotation = (int(value) for value in kept["facts"])
         return VideoIndex(
-            stamps=kept["stamps"],
+            stamps=stamps,
             time_base=float(kept["time_base"]),
             keys=kept["keys"],
             key_seeks=kept["key_seeks"],
             counted=bool(counted),
             size=(width, height),
             rotation=rotation,
+            codec=str(kept["codec"]),
+            free=np.unpackbits(kept["free"], count=len(stamps)).astype(bool),
         )

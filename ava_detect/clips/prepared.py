@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,7 @@ class Manifest:
                     settings=json.loads(str(kept["settings"])),
                     content=str(kept["content"]),
                 )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
+        except Exception as problem:  # what a damaged archive raises depends on the damage
             raise InputError(
                 f"{path}: expected what `ava-detect prepare` wrote ({problem}); delete it, and"
                 " prepare the video again"

@@ -14,15 +14,23 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ava_detect.clips.index_cache import cached_index
-from ava_detect.video_index import VideoIndex, frame_stamp, opened_video, packet_stamp
+from ava_detect.video_index import (
+    VideoIndex,
+    damaged,
+    frame_stamp,
+    opened_video,
+    packet_stamp,
+)
 from ava_eval.errors import InputError
 
 SKIPPABLE = 32
 """Decoding on through so many unwanted frames is cheaper than a new seek."""
 STEPS_BACK = (0, 1, 4)
 """Key frames to step back when a seek lands too late; then the file is read from its start."""
-SPARSE_CODECS = {"h264", "hevc", "mpeg4", "mpeg2video"}
-"""Codecs in which a picture on which no other rests can be passed by without being decoded."""
+ONE_PICTURE_A_PACKET = {"h264", "hevc", "mpeg2video"}
+"""Codecs in which a packet without a picture is a damaged one."""
+SAMPLES, SAMPLE_BYTES = 16, 1 << 16
+"""How much of a file goes into its digest: enough to tell copies apart, at any length."""
 
 
 class VideoFile:
@@ -57,9 +65,19 @@ class VideoFile:
 
     @property
     def digest(self) -> str:
-        """See ``Video.digest``: of the frames' times, their size and the bytes of the file."""
-        facts = (self.shape, self.index.time_base, self.path.stat().st_size)
-        return hashlib.sha256(repr(facts).encode() + self.index.stamps.tobytes()).hexdigest()
+        """See ``Video.digest``: of the frames' times, their size, and samples of the file."""
+        facts = (self.shape, self.index.time_base)
+        digest = hashlib.sha256(repr(facts).encode() + self.index.stamps.tobytes())
+        try:
+            with self.path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                digest.update(str(size).encode())
+                for place in range(SAMPLES):
+                    file.seek(place * max(size - SAMPLE_BYTES, 0) // (SAMPLES - 1))
+                    digest.update(file.read(SAMPLE_BYTES))
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {error.strerror}") from error
+        return digest.hexdigest()
 
     def walk(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
         """See ``Video.walk``."""
@@ -89,8 +107,8 @@ class VideoFile:
     ) -> Iterator[np.ndarray]:
         """The pictures of those stamps, decoded from a key frame; ends early where one is missed.
 
-        A packet without a picture of its own (VP8 has some) shows the picture before it; where
-        only the wanted pictures are decoded (``sparse``), that one may be missing.
+        Of codecs with packets that have no picture of their own (VP8), the picture before is
+        shown there; of the others InputError says that it cannot be decoded.
         """
         done, shown, to_rgb = 0, None, VideoReformatter()
         for stamp, frame in self._decode_from(index, key, stamps if sparse else None):
@@ -99,6 +117,7 @@ class VideoFile:
             while done < len(stamps) and stamps[done] < stamp:
                 if sparse:
                     return
+                self._require_repeatable(index, stamps[done])
                 yield _pixels(shown or frame, index, to_rgb)
                 done += 1
             if done < len(stamps) and stamps[done] == stamp:
@@ -108,8 +127,18 @@ class VideoFile:
                 return
             shown = frame
         if shown is not None and not sparse:
-            for _ in stamps[done:]:
+            for stamp in stamps[done:]:
+                self._require_repeatable(index, stamp)
                 yield _pixels(shown, index, to_rgb)
+
+    def _require_repeatable(self, index: VideoIndex, stamp: int) -> None:
+        """Raise InputError where a packet must have a picture, and none came out of it."""
+        if index.codec in ONE_PICTURE_A_PACKET and not index.counted:
+            raise self._undecodable(index, stamp)
+
+    def _undecodable(self, index: VideoIndex, stamp: int) -> InputError:
+        seconds = (stamp - index.stamps[0]) * index.time_base
+        return damaged(self.path, f"the picture at {seconds:.2f} s cannot be decoded")
 
     def _decode_from(
         self, index: VideoIndex, key: int, wanted: np.ndarray | None
@@ -117,15 +146,16 @@ class VideoFile:
         """Frames and their stamps from a key frame on; nothing where it cannot be found.
 
         Given the stamps that are ``wanted``, others on which no picture rests may be left out.
+        Raises InputError for damaged pictures; those that begin before the key frame's do not
+        count, for what they rest on may be missing.
         """
         counted = iter(index.stamps.tolist()) if index.counted else None
+        start = index.stamps[index.keys[key]]
+        passed_by = _passed_by(index, key, wanted) if wanted is not None else set()
         for step in (*STEPS_BACK, key):
             with opened_video(self.path) as (container, stream):
-                decoder = stream.codec_context
                 stream.thread_type = "AUTO"
-                decoder.thread_count = self.threads
-                sparse = wanted is not None and not counted and decoder.name in SPARSE_CODECS
-                chosen = set(wanted.tolist()) if sparse and wanted is not None else None
+                stream.codec_context.thread_count = self.threads
                 if key - step > 0:
                     # Where a format cannot seek, the packets before the key frame are passed by.
                     with suppress(av.FFmpegError):
@@ -135,13 +165,24 @@ class VideoFile:
                 if first is None:
                     continue
                 for packet in chain([first], packets):
-                    if chosen is not None:
-                        needed = packet_stamp(packet) in chosen
-                        decoder.skip_frame = "DEFAULT" if needed else "NONREF"
+                    if packet_stamp(packet) in passed_by:
+                        continue
                     for frame in packet.decode():
-                        stamp = next(counted) if counted else frame_stamp(self.path, frame)
+                        stamp = next(counted, None) if counted else frame_stamp(self.path, frame)
+                        if stamp is None:
+                            return  # more than were counted
+                        if frame.is_corrupt and stamp >= start:
+                            raise self._undecodable(index, stamp)
                         yield stamp, frame
                 return
+
+
+def _passed_by(index: VideoIndex, key: int, wanted: np.ndarray) -> set[int]:
+    """The stamps of frames, from a key frame to the last wanted one, that need no decoding."""
+    first = index.keys[key]
+    last = np.searchsorted(index.stamps, wanted[-1])
+    free = index.stamps[first:last][index.free[first:last]]
+    return set(free.tolist()).difference(wanted.tolist())
 
 
 def _runs(wanted: np.ndarray, keys: np.ndarray) -> list[np.ndarray]:
