@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _require_one_process()
         code = arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads along, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -137,7 +142,7 @@ def _add_download(commands: argparse._SubParsersAction) -> None:
         "what", nargs="+", metavar="WHAT", help="a group, or a file by its place below DIR"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("ava"), metavar="DIR", help="ava unless said"
+        "-o", "--output", type=Path, default=Path("ava"), metavar="DIR", help="(default: ava)"
     )
     parser.add_argument("--list", action="store_true", help="print what would be fetched and leave")
     parser.add_argument(

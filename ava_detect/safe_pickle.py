@@ -7,7 +7,8 @@ arrays and plain containers need, and is refused for naming anything else.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+import pickletools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def read_pickle(path: Path, content: str) -> Any:
     the file when it is cut short, no pickle, or names code to run.
     """
     try:
+        _require_shallow(path)
         with path.open("rb") as file:
             unpickler = _ArraysOnly(file, encoding="latin1")  # written by Python 2
             unpickler.path, unpickler.content = path, content
@@ -44,6 +46,10 @@ def refused(path: Path, name: str, content: str) -> InputError:
     return InputError(
         f"{path}: names {name}, which {content} do not need; refused, and nothing in it was run"
     )
+
+
+DEEPEST = 100
+"""Containers in each other; weights and boxes need a handful."""
 
 
 class _Dtype:
@@ -125,9 +131,25 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return ADMITTED[module, name]
+            return _Callable(ADMITTED[module, name])
         except KeyError:
             raise refused(self.path, f"{module}.{name}", self.content) from None
+
+
+class _Callable:
+    """What a pickle may call, and not change: of a function or class it could set attributes."""
+
+    __slots__ = ("_function",)
+    _function: Callable[..., Any]
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        object.__setattr__(self, "_function", function)
+
+    def __call__(self, *values: Any) -> Any:
+        return self._function(*values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise pickle.UnpicklingError(f"a change of {name}")
 
 
 def _opened(content: Any) -> Any:
@@ -135,3 +157,38 @@ def _opened(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _opened(value) for key, value in content.items()}
     return content.value if isinstance(content, _Array) else content
+
+
+def _require_shallow(path: Path) -> None:
+    """Refuse containers in containers in containers, and so on: hashing them overflows the stack.
+
+    The depth of what lies on the pickle's stack is followed without making any of it.
+    """
+    stack: list[int] = []
+    marks: list[int] = []
+    memo: dict[Any, int] = {}
+    with path.open("rb") as file:
+        for opcode, argument, _ in pickletools.genops(file):
+            name, before, after = opcode.name, opcode.stack_before, opcode.stack_after
+            if name == "MARK":
+                marks.append(len(stack))
+            elif name == "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+                memo[argument] = stack[-1]
+            elif name in ("GET", "BINGET", "LONG_BINGET"):
+                stack.append(memo[argument])
+            elif name == "DUP":
+                stack.append(stack[-1])
+            else:
+                start = len(stack) - len(before)
+                if pickletools.markobject in before:
+                    start = marks.pop() - before.index(pickletools.markobject)
+                taken = stack[start:]
+                del stack[start:]
+                fills = name in ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD")
+                inside = taken[1:] if fills else taken
+                depth = max([taken[0] if fills else 0, *(1 + deep for deep in inside)])
+                if depth > DEEPEST:
+                    raise pickle.UnpicklingError(f"more than {DEEPEST} containers in each other")
+                stack += [depth] * len(after)

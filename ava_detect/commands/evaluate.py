@@ -37,8 +37,9 @@ class Evaluation:
 
     def text(self) -> str:
         """What a person reads: AP per class, the mAP and the files."""
-        names = ("detections", "metrics", "preview")
-        lines = [summary(self.result), "", *(f"{name:<12}{getattr(self, name)}" for name in names)]
+        files = {name: getattr(self, name) for name in ("detections", "metrics", "preview")}
+        told = [f"{name:<12}{path}" for name, path in files.items() if path.is_file()]
+        lines = [summary(self.result), "", *told]
         if self.unread:
             lines.append(unread_text(self.unread, "their people count as missed"))
         return "\n".join(lines)
@@ -57,6 +58,10 @@ def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -
     detector = open_detector(config)
     boxes = boxes_to_score(config, config.split, data)
     detections, unread = score_people(config, detector, videos, boxes)
+    if unread and detections.empty:
+        raise InputError(
+            f"{unread_text(unread, 'nothing is left to score')}; the first: {unread[0].reason}"
+        )
     result = frame_map(
         data.annotations, detections, build_eval_label_map(config), keyframes=data.keyframes
     )

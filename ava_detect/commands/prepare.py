@@ -44,7 +44,7 @@ class Prepared:
         failed = f", {len(self.failed)} failed" if self.failed else ""
         return (
             f"{self.folder}: {self.made} copies made, {self.kept} there already{failed};"
-            f" {self.size / 1e9:.3f} GB\nfingerprint {self.fingerprint}\n"
+            f" {self.size / 1e9:.3f} GB\nfingerprint of all of them: {self.fingerprint}\n"
             f"read them with data.prepared={self.folder}"
         )
 
@@ -59,6 +59,7 @@ def prepare(config: Config) -> Prepared:
     jobs = list(_jobs(config, folder))
     if not jobs:
         raise InputError("data.train, data.val, data.test: expected annotations or keyframes")
+    _warn_of_sizes(config)
     made, failed = _run(jobs, config.prepare.workers or os.cpu_count() or 1)
     for video_id, reason in failed.items():
         _log.warning("warning: %s: not prepared: %s", video_id, reason)
@@ -86,6 +87,22 @@ def prepare(config: Config) -> Prepared:
         }
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def _warn_of_sizes(config: Config) -> None:
+    """Say where clips of the copies will show people at another scale than the originals."""
+    side = config.prepare.short_side
+    largest = (config.augment.short_side or (None, None))[1]
+    sides = {"augment.short_side": largest, "evaluation.short_side": config.evaluation.short_side}
+    for name, wanted in sides.items():
+        if side is not None and (wanted is None or wanted > side):
+            _log.warning(
+                "warning: %s is %s: of videos that are larger than prepare.short_side=%s the copies"
+                " show people smaller than the originals do",
+                name,
+                "null" if wanted is None else wanted,
+                side,
+            )
 
 
 def _fingerprint(config: Config, folder: Path, video_ids: list[str]) -> str:

@@ -71,7 +71,10 @@ def find_recipe(recipe: str | Path) -> Path:
 
 
 def _read_layers(path: Path, parents: tuple[Path, ...]) -> tuple[Settings, dict[str, str]]:
-    """Settings of a file over those of its `_BASE_`, and which file each setting came from."""
+    """Settings of a file over those of its `_BASE_`, and which file each setting came from.
+
+    The base is a path from the file's folder, or the name of a recipe.
+    """
     if path.resolve() in parents:
         raise InputError(f"{path}: {BASE_KEY}: leads back to itself")
     try:
@@ -86,7 +89,10 @@ def _read_layers(path: Path, parents: tuple[Path, ...]) -> tuple[Settings, dict[
     if base is not None:
         base_path = path.parent / str(base)
         if not base_path.is_file():
-            raise InputError(f"{path}: {BASE_KEY}: no such file: {base}")
+            try:
+                base_path = find_recipe(str(base).removesuffix(".yaml"))
+            except InputError as error:
+                raise InputError(f"{path}: {BASE_KEY}: {error}") from None
         settings, origin = _read_layers(base_path, (*parents, path.resolve()))
     _check_keys(layer, Config, str(path))
     _merge(settings, layer, origin, str(path))

@@ -210,7 +210,9 @@ class DataSection(Section):
     )
     workers: NonNegativeInt = Field(0, description="processes that read clips")
     prepared: Path | None = Field(
-        None, description="folder of what `prepare` made, which is read in place of the videos"
+        None,
+        description="folder of what `prepare` made, which is read in place of the videos;"
+        " without it `prepare` writes into `prepared`",
     )
     on_error: Literal["fail", "skip"] = Field(
         "fail",

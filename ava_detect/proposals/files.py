@@ -55,7 +55,7 @@ def read_proposals(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, dict]:
         return boxes, {}
     try:
         facts = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError.at(beside, None, None, "JSON", remedy="delete it") from error
     if not isinstance(facts, dict):
         raise InputError.at(beside, None, None, "a JSON object", facts, remedy="delete it")

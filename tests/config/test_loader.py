@@ -65,7 +65,7 @@ def test_a_bad_override_is_named(override: str, message: str) -> None:
         ("optim: {steps: x}", "leaf.yaml: optim.steps: Input should be a valid integer"),
         ("seed: 1\nseed: [", "leaf.yaml:"),
         ("- 1", "leaf.yaml: expected settings"),
-        ("_BASE_: nowhere.yaml", "leaf.yaml: _BASE_: no such file: nowhere.yaml"),
+        ("_BASE_: nowhere.yaml", "leaf.yaml: _BASE_: nowhere: no such config file or recipe"),
         ("_BASE_: leaf.yaml", "leaf.yaml: _BASE_: leads back to itself"),
     ],
 )
