@@ -139,7 +139,7 @@ def build_videos(config: Config, split: str) -> VideoLibrary:
             raise InputError(
                 f"data.prepared: {folder}: no such folder; run `ava-detect prepare` first"
             )
-        return _library(config, (folder,))
+        return _library(config, (folder,), prepared=True)
     return build_originals(config, split)
 
 
@@ -159,7 +159,10 @@ def decoder_threads(workers: int) -> int:
 
 
 def _library(
-    config: Config, folders: tuple[Path, ...], listed: Mapping[str, Video] | None = None
+    config: Config,
+    folders: tuple[Path, ...],
+    listed: Mapping[str, Video] | None = None,
+    prepared: bool = False,
 ) -> VideoLibrary:
     return VideoLibrary(
         *folders,
@@ -168,6 +171,7 @@ def _library(
         cache_bytes=int(config.data.cache_gb * 2**30),
         threads=decoder_threads(config.data.workers),
         listed=listed,
+        prepared=prepared,
     )
 
 

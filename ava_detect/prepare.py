@@ -59,29 +59,30 @@ class Wanted:
     """The clips that are read of a video.
 
     Attributes:
-        timestamps: f64[K] of its keyframes.
-        start: the time of its first frame, in the tables' seconds.
+        moments: f64[K] of its keyframes: seconds after its first frame, or frame numbers.
         timebase, num_frames, sampling_rate: which frames make a clip; see ``Timebase``.
+        skip: go on without the moments that the video does not show.
     """
 
-    timestamps: np.ndarray
-    start: float
+    moments: np.ndarray
     timebase: Timebase
     num_frames: int
     sampling_rate: int
+    skip: bool = False
 
     def frames(self, video_id: str, times: np.ndarray) -> np.ndarray:
         """Numbers of the frames that the clips show, ascending, of a video's ``times`` f64[N].
 
-        Raises InputError for a keyframe outside of the video.
+        Raises InputError for a keyframe outside of the video, and where none is left.
         """
-        shown = times + self.start
-        clips = []
-        for timestamp in self.timestamps.tolist():
-            self.timebase.require_inside(timestamp, video_id, shown)
-            clips.append(
-                self.timebase.clip_frames(timestamp, shown, self.num_frames, self.sampling_rate)
-            )
+        inside = self.timebase.is_inside(self.moments, times)
+        if not inside.all() and not (self.skip and inside.any()):
+            outside = float(self.moments[np.argmin(inside)])
+            self.timebase.require_inside(outside, video_id, times)
+        clips = [
+            self.timebase.clip_frames(moment, times, self.num_frames, self.sampling_rate)
+            for moment in self.moments[inside].tolist()
+        ]
         return np.unique(clips)
 
 
@@ -134,8 +135,8 @@ def prepare_video(
 
     ``target`` is an mp4 file or a folder of images; ``frames.npz`` in it, or beside it, tells
     which frames of the original these are and when all of the original's are shown, so that times
-    and numbers stay the original's. It appears whole or not at all. Raises InputError where the
-    video cannot be read.
+    and numbers stay the original's. It appears whole or not at all, in the place of a copy of
+    either kind. Raises InputError where the video cannot be read, or the copy not be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     # A fixed name: what a killed run left is overwritten by the next.
@@ -144,10 +145,13 @@ def prepare_video(
     digest = hashlib.sha256()
     frames = _hashed(_resized(video.walk(numbers), settings.short_side), digest)
     try:
-        if settings.kind == "video":
-            _write_video(frames, video.times[numbers], partial, settings)
-        else:
-            _write_images(frames, numbers, partial, settings)
+        try:
+            if settings.kind == "video":
+                _write_video(frames, video.times[numbers], partial, settings)
+            else:
+                _write_images(frames, numbers, partial, settings)
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(f"{target}: cannot be written: {error.strerror}") from error
         manifest = Manifest(
             times=video.times,
             kept=numbers,
@@ -156,7 +160,9 @@ def prepare_video(
             content=digest.hexdigest(),
         )
         # In this order, so that no copy is ever taken for a whole video.
-        _remove(target)
+        name = target.with_suffix("") if settings.kind == "video" else target
+        for old in (name, *(name.with_name(name.name + end) for end in (".mp4", ".frames.npz"))):
+            _remove(old)
         if settings.kind == "frames":
             manifest.save(partial / "frames.npz")
         else:

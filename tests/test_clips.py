@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import struct
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -351,6 +352,47 @@ def test_errors_name_the_id_and_the_folder(videos: Path, tmp_path: Path) -> None
     (tmp_path / "one.mkv").touch()
     with pytest.raises(InputError, match=r"one\.mkv and .*one\.mp4"):
         VideoLibrary(tmp_path).has("one")
+
+
+def test_ids_are_paths_names_and_segments(videos: Path, tmp_path: Path) -> None:
+    for name in ("plain.mkv", "deep/plain.mkv", "deep/ID_000012_000022.mkv", "other.d/x.mkv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).hardlink_to(videos / "_7oWZq_s_Sk.mkv")
+    (tmp_path / "deep" / "cover1.jpg").touch()
+    (tmp_path / "deep" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    library = VideoLibrary(tmp_path, start=900)
+    assert library.video_ids == ["ID", "plain", "x"]
+    starts = {
+        "plain": 900,  # the one that is whole, not the bare name of another
+        "plain.mkv": 900,
+        "deep/plain": 900,
+        "deep/plain.mkv": 900,
+        "ID": 12,
+        "ID_000012_000022": 900,
+        "deep/ID_000012_000022.mkv": 900,
+        "x": 900,
+        "other.d/x": 900,
+    }
+    for video_id, start in starts.items():
+        assert library.has(video_id), video_id
+        assert library.start_of(video_id) == start
+    assert library.path_of("plain") == tmp_path / "plain.mkv"
+    for video_id in ("x.mp4", "deep", "../plain", "other.d", "/etc/passwd", ""):
+        assert not library.has(video_id)
+
+
+def test_the_cache_stays_within_its_bytes_while_it_reads(videos: Path) -> None:
+    library = VideoLibrary(videos, cache_bytes=int(1.1 * VIDEO_BYTES))
+    library.read("plain", np.zeros(1, int))
+    tracemalloc.start()
+    for _ in library.walk("plain", np.arange(10)):
+        pass
+    for _ in range(2):
+        library.read("a.b", np.zeros(1, int))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert list(library._cache) == ["a.b"]
+    assert peak < 1.3 * VIDEO_BYTES
 
 
 @pytest.mark.parametrize(

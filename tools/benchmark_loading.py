@@ -108,7 +108,7 @@ def make_copies(videos: Path, target: Path, keyframes: list[Keyframe], how: Copy
     for video in sorted(videos.iterdir()):
         times = np.array([k.timestamp for k in keyframes if k.video_id == video.stem])
         wanted = Wanted(
-            times, FIRST, SAMPLING.timebase, SAMPLING.num_frames, SAMPLING.sampling_rate
+            times - FIRST, SAMPLING.timebase, SAMPLING.num_frames, SAMPLING.sampling_rate
         )
         Job(video.stem, VideoFile(video), wanted, how.target(target, video.stem), how).run()
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -16,15 +16,18 @@ from typing import NamedTuple
 import numpy as np
 
 from ava_detect.clips.frame_folder import FrameFolder, is_image
-from ava_detect.clips.prepared import PreparedVideo, is_prepared, open_prepared
+from ava_detect.clips.prepared import MARKER, PreparedVideo, is_prepared, open_prepared
 from ava_detect.clips.source import Video, read_frames
 from ava_detect.clips.video_file import VideoFile
 from ava_eval.errors import InputError
 
-SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
+SUFFIXES = {
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"),
+    *(".ogv", ".ts", ".vob", ".webm", ".wmv"),
+}
 IN_MEMORY = 512
 """So many opened folders and prepared copies are kept by each process."""
-FIRST_FILES = 8
+FIRST_FILES = 64
 """So many files of a folder tell whether it is one of images."""
 SEGMENT = re.compile(r"(.+)_(\d{6})_(\d{6})")
 """How Kinetics names what it cuts out of a longer video: ID_START_END, in seconds."""
@@ -55,6 +58,7 @@ class VideoLibrary:
             only when it is asked for twice running: reading in order gains from it, at random not.
         threads: of each decoder.
         listed: further videos by id, as ``read_frame_list`` gives them.
+        prepared: the folders have copies by ``prepare``, and nothing else is a video.
 
     Threads may share the object. Forked processes share what was cached before and have a cache
     of their own from there; a pickled copy starts with an empty one.
@@ -71,14 +75,17 @@ class VideoLibrary:
         cache_bytes: int = 0,
         threads: int = 1,
         listed: Mapping[str, Video] | None = None,
+        prepared: bool = False,
     ) -> None:
         self.roots = [Path(root) for root in roots]
         self.start = start
         self.frames_fps = frames_fps
         self.cache_bytes = cache_bytes
         self.threads = threads
+        self.prepared = prepared
         self._listed = dict(listed or {})
-        self._places: dict[str, list[Place]] = {}
+        self._wholes: dict[str, list[Place]] = {}  # by the path below the folder
+        self._places: dict[str, list[Place]] = {}  # by shorter ids
         self._ids: list[str] = list(self._listed)
         for root in self.roots:
             for path in _search(root):
@@ -91,8 +98,9 @@ class VideoLibrary:
         name = whole.rpartition("/")[2]
         segment = SEGMENT.fullmatch(name)
         self._ids.append(segment[1] if segment else name)
-        for video_id in {whole, name}:
-            self._places.setdefault(video_id, []).append(Place(path, None))
+        self._wholes.setdefault(whole, []).append(Place(path, None))
+        if name != whole:
+            self._places.setdefault(name, []).append(Place(path, None))
         if segment:
             place = Place(path, float(segment[2]))
             self._places.setdefault(segment[1], []).append(place)
@@ -145,7 +153,7 @@ class VideoLibrary:
         return video
 
     def _open(self, path: Path) -> Video:
-        if is_prepared(path):
+        if self.prepared or is_prepared(path):
             return open_prepared(path, self.threads)
         if path.is_dir():
             return FrameFolder(path, self.frames_fps)
@@ -179,7 +187,9 @@ class VideoLibrary:
     def walk(self, video_id: str, frames: np.ndarray) -> Iterator[np.ndarray]:
         """See ``ClipSource.walk``."""
         cached = self._cached(video_id)
-        return self.video(video_id).walk(frames) if cached is None else iter(cached[frames])
+        if cached is None:
+            return self.video(video_id).walk(frames)
+        return (cached[number] for number in frames)
 
     def fingerprint(self, video_ids: Iterable[str]) -> str:
         """See ``ClipSource.fingerprint``."""
@@ -207,13 +217,12 @@ class VideoLibrary:
         return len(chosen)
 
     def _place(self, video_id: str) -> Place | None:
-        places = self._places.get(video_id)
-        if places is None and Path(video_id).suffix.lower() in SUFFIXES:
-            places = [
-                place
-                for place in self._places.get(video_id[: -len(Path(video_id).suffix)], [])
-                if place.path.name == video_id.rpartition("/")[2]
-            ]
+        places = self._wholes.get(video_id) or self._places.get(video_id)
+        suffix = Path(video_id).suffix
+        if places is None and suffix.lower() in SUFFIXES:
+            bare, name = video_id[: -len(suffix)], video_id.rpartition("/")[2]
+            for known in (self._wholes, self._places):
+                places = places or [p for p in known.get(bare, []) if p.path.name == name]
         if not places:
             return None
         if len(places) > 1:
@@ -253,14 +262,20 @@ class VideoLibrary:
     def _keep_whole(self, video_id: str) -> np.ndarray:
         """Decode a video into the cache, in the place of the least recently used ones."""
         video = self.video(video_id)
+        self._make_room(_num_bytes(video))
         frames = read_frames(video, np.arange(len(video.times)))
         with self._lock:
             if video_id not in self._cache:
                 self._cache[video_id] = frames
                 self._cached_bytes += frames.nbytes
-            while self._cached_bytes > self.cache_bytes:
-                self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        self._make_room(0)
         return frames
+
+    def _make_room(self, num_bytes: int) -> None:
+        """Forget videos until so many bytes are free."""
+        with self._lock:
+            while self._cache and self._cached_bytes > self.cache_bytes - num_bytes:
+                self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
 
 
 def _name(path: Path, root: Path) -> str:
@@ -274,27 +289,43 @@ def _num_bytes(video: Video) -> int:
     return int(np.prod(video.shape))
 
 
-def _search(root: Path) -> Iterator[Path]:
-    """The videos under a folder: files, and folders whose files are numbered images."""
+def _search(root: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
+    """The videos under a folder: files, and folders of numbered images without a video file.
+
+    Left out are links that lead back to a folder ``above``, what ``prepare`` made of videos, and
+    folders in it that may not be read.
+    """
     if not root.is_dir():
         raise InputError(f"{root}: expected a folder of videos, found none")
-    inner: Sequence[os.DirEntry] = sorted(
-        (entry for entry in os.scandir(root) if not entry.name.startswith(".")),
-        key=lambda entry: entry.name,
-    )
-    for entry in inner:
-        path = Path(entry.path)
-        if not entry.is_dir():
-            if path.suffix.lower() in SUFFIXES:
-                yield path
-        elif _is_frame_folder(path):
+    state = root.stat()
+    here = (state.st_dev, state.st_ino)
+    try:
+        inner = sorted(entry.name for entry in os.scandir(root) if entry.name[0] != ".")
+    except PermissionError:
+        if above:
+            return
+        raise
+    if here in above or (above and MARKER in inner):
+        return
+    for path in (root / name for name in inner):
+        if path.suffix.lower() in SUFFIXES and not path.is_dir():
             yield path
-        else:
-            yield from _search(path)
+        elif path.is_dir():
+            if _is_frame_folder(path):
+                yield path
+            else:
+                yield from _search(path, above | {here})
 
 
 def _is_frame_folder(folder: Path) -> bool:
-    """Whether one of the first files in it is a numbered image: it may have 27,000."""
-    with os.scandir(folder) as entries:
-        files = (entry.name for entry in entries if entry.is_file())
-        return any(is_image(name) for name in islice(files, FIRST_FILES))
+    """Whether one of the first files in it is a numbered image, and none a video.
+
+    It may have 27,000 files: only the first are looked at.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            files = [entry.name for entry in islice(entries, FIRST_FILES) if entry.is_file()]
+    except PermissionError:
+        return False
+    videos = any(Path(name).suffix.lower() in SUFFIXES for name in files)
+    return not videos and any(is_image(name) for name in files)

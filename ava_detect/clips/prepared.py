@@ -17,6 +17,9 @@ from ava_detect.clips.video_file import VideoFile
 from ava_eval.atomic import atomic_path
 from ava_eval.errors import InputError
 
+MARKER = "prepared.json"
+"""The file that ``prepare`` writes into its folder."""
+
 
 @dataclass(frozen=True, eq=False)
 class Manifest:

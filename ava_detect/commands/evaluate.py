@@ -15,7 +15,7 @@ from ava_detect.commands.preview import save_preview
 from ava_detect.commands.scoring import open_detector, score_people
 from ava_detect.config import Config
 from ava_detect.data.batch import Unreadable
-from ava_detect.data.loaders import unread_text
+from ava_detect.data.loaders import count_by_video, unread_text
 from ava_detect.proposals.files import file_digest
 from ava_eval import FrameMap
 from ava_eval import evaluate as frame_map
@@ -41,7 +41,7 @@ class Evaluation:
         told = [f"{name:<12}{path}" for name, path in files.items() if path.is_file()]
         lines = [summary(self.result), "", *told]
         if self.unread:
-            lines.append(unread_text(self.unread, "their people count as missed"))
+            lines.append(unread_text(count_by_video(self.unread), "their people count as missed"))
         return "\n".join(lines)
 
 
@@ -57,11 +57,10 @@ def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -
         raise InputError(f"split: {config.split} has no annotations to score against; use export")
     detector = open_detector(config)
     boxes = boxes_to_score(config, config.split, data)
-    detections, unread = score_people(config, detector, videos, boxes)
+    detections, unread = score_people(config, detector, videos, boxes, data.keyframes)
     if unread and detections.empty:
-        raise InputError(
-            f"{unread_text(unread, 'nothing is left to score')}; the first: {unread[0].reason}"
-        )
+        told = unread_text(count_by_video(unread), "nothing is left to score")
+        raise InputError(f"{told}; the first: {unread[0].reason}")
     result = frame_map(
         data.annotations, detections, build_eval_label_map(config), keyframes=data.keyframes
     )
@@ -78,7 +77,7 @@ def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -
         facts = result.to_json(_inputs(config)) | {
             "split": config.split,
             "boxes": config.evaluation.boxes,
-            "videos": _fingerprint(videos, boxes["video_id"], unread),
+            "videos": _fingerprint(videos, detections["video_id"]),
             "skipped": _skipped(unread),
         }
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -86,11 +85,9 @@ def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -
     return done
 
 
-def _fingerprint(
-    videos: ClipSource, video_ids: Iterable[str], unread: list[Unreadable]
-) -> dict[str, Any]:
+def _fingerprint(videos: ClipSource, video_ids: Iterable[str]) -> dict[str, Any]:
     """Which frames the number is of: two results of one fingerprint saw the same ones."""
-    seen = set(video_ids) - {problem.video_id for problem in unread}
+    seen = set(video_ids)
     return {"count": len(seen), "fingerprint": videos.fingerprint(seen)}
 
 

@@ -10,7 +10,7 @@ from ava_detect.clips import ClipSource
 from ava_detect.commands.people import boxes_to_score
 from ava_detect.commands.scoring import open_detector, score_people
 from ava_detect.config import Config
-from ava_detect.data.loaders import unread_text
+from ava_detect.data.loaders import count_by_video, unread_text
 from ava_eval.atomic import require_writable
 from ava_eval.submission import write_submission
 
@@ -24,13 +24,13 @@ def export(config: Config, path: Path, videos: ClipSource | None = None) -> str:
     data = load_split(config, config.split, videos)
     detector = open_detector(config)
     boxes = boxes_to_score(config, config.split, data)
-    detections, unread = score_people(config, detector, videos, boxes)
+    detections, unread = score_people(config, detector, videos, boxes, data.keyframes)
     counts = write_submission(
         detections, path, build_eval_label_map(config), keyframes=data.keyframes
     )
     covered = f"{counts['keyframes']} of {len(data.keyframes)} keyframes"
     if unread:
-        _log.warning("%s", unread_text(unread, "their people are not in the file"))
+        _log.warning("%s", unread_text(count_by_video(unread), "their people are not in the file"))
     return (
         f"{path}: {counts['rows']} rows on {covered};"
         f" {counts['dropped_by_capacity']} rows beyond the best 50 of a keyframe left out"

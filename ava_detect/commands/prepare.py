@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from ava_detect.assemble import build_originals, build_sampling, build_videos, split_section
+from ava_detect.assemble import (
+    build_originals,
+    build_sampling,
+    build_videos,
+    load_split,
+    split_section,
+)
 from ava_detect.clips import Video
+from ava_detect.clips.prepared import MARKER
 from ava_detect.config import Config
 from ava_detect.engine.logs import StatusLine
 from ava_detect.prepare import CopySettings, Job, Wanted, num_bytes, start_process
-from ava_eval import read_keyframes
-from ava_eval.atomic import atomic_path
+from ava_eval.atomic import atomic_path, require_writable
 from ava_eval.errors import InputError
+from ava_eval.tables import KEYFRAME_COLUMNS
 
 DEFAULT_FOLDER = Path("prepared")
 SPLITS = ("train", "val", "test")
@@ -53,40 +64,50 @@ def prepare(config: Config) -> Prepared:
     """Copy the videos of all splits into ``data.prepared``; what is there already is kept.
 
     With ``data.on_error=skip`` a video that cannot be read is left out; otherwise the others are
-    still made before InputError is raised.
+    still made before InputError is raised. Two runs do not work on one folder.
     """
     folder = config.data.root / (config.data.prepared or DEFAULT_FOLDER)
+    marker = folder / MARKER
+    require_writable(marker)
     jobs = list(_jobs(config, folder))
     if not jobs:
         raise InputError("data.train, data.val, data.test: expected annotations or keyframes")
     _warn_of_sizes(config)
-    made, failed = _run(jobs, config.prepare.workers or os.cpu_count() or 1)
-    for video_id, reason in failed.items():
-        _log.warning("warning: %s: not prepared: %s", video_id, reason)
-    if failed and config.data.on_error == "fail":
-        raise InputError(
-            f"{len(failed)} of {len(jobs)} videos cannot be prepared, the first: "
-            f"{next(iter(failed.values()))}; mend or remove them, or set data.on_error=skip"
-        )
-    done = [job for job in jobs if job.video_id not in failed]
-    result = Prepared(
-        folder,
-        made=made,
-        kept=len(done) - made,
-        failed=failed,
-        size=num_bytes(folder),
-        fingerprint=_fingerprint(config, folder, [job.video_id for job in done]),
-    )
-    with atomic_path(folder / "prepared.json") as temporary:
-        facts = {
-            "settings": dict(jobs[0].settings.facts()),
-            "frames": config.prepare.frames,
-            "videos": len(done),
-            "failed": failed,
-            "fingerprint": result.fingerprint,
-        }
+    facts = {"settings": dict(jobs[0].settings.facts()), "frames": config.prepare.frames}
+    with _alone(folder):
+        _write_json(facts, marker)  # from now on the folder is known for what it is
+        made, failed = _run(jobs, config.prepare.workers or os.cpu_count() or 1)
+        for video_id, reason in failed.items():
+            _log.warning("warning: %s: not prepared: %s", video_id, reason)
+        if failed and config.data.on_error == "fail":
+            raise InputError(
+                f"{len(failed)} of {len(jobs)} videos cannot be prepared, the first: "
+                f"{next(iter(failed.values()))}; mend or remove them, or set data.on_error=skip"
+            )
+        done = [job.video_id for job in jobs if job.video_id not in failed]
+        fingerprint = _fingerprint(config, folder, done)
+        counts = {"videos": len(done), "failed": failed, "fingerprint": fingerprint}
+        _write_json(facts | counts, marker)
+    return Prepared(folder, made, len(done) - made, failed, num_bytes(folder), fingerprint)
+
+
+def _write_json(facts: dict[str, object], path: Path) -> None:
+    with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return result
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; InputError where another run has it."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: another `ava-detect prepare` is at work here; wait for it, or name"
+                " another folder with data.prepared"
+            ) from error
+        yield
 
 
 def _warn_of_sizes(config: Config) -> None:
@@ -120,52 +141,47 @@ def _jobs(config: Config, folder: Path) -> Iterator[Job]:
         crf=config.prepare.crf,
         jpeg_quality=config.prepare.jpeg_quality,
     )
-    sampling = build_sampling(config)
-    keyframes: dict[str, list[pd.Series]] = {}
-    sources: dict[str, tuple[str, Video, float]] = {}
+    sampling, skip = build_sampling(config), config.data.on_error == "skip"
+    moments: dict[str, list[np.ndarray]] = {}
+    sources: dict[str, tuple[str, Video]] = {}
     places: dict[str, Path | None] = {}
     for split in SPLITS:
-        table = _keyframes(config, split)
-        if table.empty:
+        if not (split_section(config, split).annotations or split_section(config, split).keyframes):
             continue
         library = build_originals(config, split)
-        for key, rows in table.groupby("video_id", sort=False):
+        data = load_split(config, split, library)
+        keyframes = pd.concat([data.keyframes, data.labelled_boxes[KEYFRAME_COLUMNS]])
+        for key, rows in keyframes.groupby("video_id", sort=False):
             video_id = str(key)
-            if not library.has(video_id) and config.data.on_error == "skip":
+            if not library.has(video_id):  # otherwise load_split has said so
                 _log.warning("warning: %s: no such video", video_id)
                 continue
-            name = library.name_of(video_id)
-            path = library.path_of(video_id)
+            name, path = library.name_of(video_id), library.path_of(video_id)
             if places.setdefault(name, path) != path:
                 raise InputError(
                     f"video {video_id}: {places[name]} and {path} would both be copied to {name};"
                     " give one of them another name"
                 )
-            keyframes.setdefault(name, []).append(rows["timestamp"])
-            video, start = library.video(video_id), library.start_of(video_id)
-            sources[name] = (video_id, video, start)
-    for name, (video_id, video, start) in sources.items():
+            start = 0.0 if sampling.timebase.unit == "frames" else library.start_of(video_id)
+            moments.setdefault(name, []).append(rows["timestamp"].to_numpy(np.float64) - start)
+            sources[name] = (video_id, library.video(video_id))
+    for name, (video_id, video) in sources.items():
+        above = {parent.as_posix() for parent in Path(name).parents} & set(sources)
+        if above:
+            raise InputError(
+                f"video {video_id}: {name} lies in a folder that has the name of another video,"
+                f" {min(above)}; give one of them another name"
+            )
         wanted = Wanted(
-            pd.concat(keyframes[name]).to_numpy(),
-            start,
+            np.unique(np.concatenate(moments[name])),
             sampling.timebase,
             sampling.num_frames,
             sampling.sampling_rate,
+            skip,
         )
+        target = settings.target(folder, name)
         all_frames = config.prepare.frames == "all"
-        yield Job(
-            video_id, video, None if all_frames else wanted, settings.target(folder, name), settings
-        )
-
-
-def _keyframes(config: Config, split: str) -> pd.DataFrame:
-    """The keyframes of all files of a split."""
-    section, root = split_section(config, split), config.data.root
-    named = [*section.annotations, *section.labelled_boxes]
-    named += [section.keyframes] if section.keyframes is not None else []
-    none = pd.DataFrame({"video_id": [], "timestamp": []})
-    tables = [read_keyframes(root / path) for path in named]
-    return pd.concat(tables or [none]).drop_duplicates(ignore_index=True)
+        yield Job(video_id, video, None if all_frames else wanted, target, settings)
 
 
 def _run(jobs: list[Job], workers: int) -> tuple[int, dict[str, str]]:
@@ -181,6 +197,11 @@ def _run(jobs: list[Job], workers: int) -> tuple[int, dict[str, str]]:
                     made += future.result()
                 except InputError as problem:
                     failed[running[future].video_id] = str(problem)
+                except BrokenProcessPool as problem:
+                    raise InputError(
+                        "prepare.workers: a process was ended from outside, perhaps for lack of"
+                        " memory; the same command goes on from here, with fewer workers if so"
+                    ) from problem
                 if line.due() or done == len(jobs):
                     line.show(f"prepare {done}/{len(jobs)} videos")
         except BaseException:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import pandas as pd
 
 from ava_detect.assemble import (
     build_device,
     build_eval_label_map,
     build_sampling,
+    build_timebase,
 )
 from ava_detect.clips import ClipSource
 from ava_detect.config import Config
@@ -40,12 +44,16 @@ def open_detector(config: Config) -> Detector:
 
 
 def score_people(
-    config: Config, detector: Detector, videos: ClipSource, boxes: pd.DataFrame
+    config: Config,
+    detector: Detector,
+    videos: ClipSource,
+    boxes: pd.DataFrame,
+    keyframes: pd.DataFrame,
 ) -> tuple[pd.DataFrame, list[Unreadable]]:
     """Detections of every person in ``boxes`` and every class that is scored.
 
-    And the keyframes that could not be read, whose people have none; there are such only where
-    ``data.on_error`` is skip.
+    And those of the ``keyframes`` that could not be read, whose people have none; there are such
+    only where ``data.on_error`` is skip.
     """
     settings, data = config.evaluation, config.data
     clips = WalkedClips(
@@ -74,4 +82,23 @@ def score_people(
         action_ids=build_eval_label_map(config)["action_id"],
         use_person_score=settings.multiply_person_score,
     )
-    return detections, loader.unreadable
+    unread = loader.unreadable
+    if loader.skip:
+        unread = [*unread, *_without_video(config, videos, keyframes, unread)]
+    return detections, unread
+
+
+def _without_video(
+    config: Config, videos: ClipSource, keyframes: pd.DataFrame, known: list[Unreadable]
+) -> Iterator[Unreadable]:
+    """Keyframes besides the ``known`` that no video shows: without one, nobody was proposed."""
+    seen = {(problem.video_id, problem.timestamp) for problem in known}
+    timebase, nobody = build_timebase(config), np.empty(0, np.int64)
+    for key, rows in keyframes.groupby("video_id", sort=False):
+        video_id = str(key)
+        for timestamp in rows["timestamp"].tolist():
+            try:
+                timebase.require_inside(timestamp, video_id, videos.frame_times(video_id))
+            except InputError as problem:
+                if (video_id, timestamp) not in seen:
+                    yield Unreadable(video_id, timestamp, nobody, str(problem))

@@ -98,7 +98,7 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
         metrics_path=config.output / "metrics.jsonl",
         device=device,
         every_steps=config.log_every,
-        skipped=lambda: len(batches.unreadable),
+        skipped=lambda: batches.skipped.total(),
     ) as log:
         run_steps(
             model,
@@ -116,8 +116,8 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
             save_every=config.save_every,
             save=save,
         )
-    if batches.unreadable:
-        _log.warning("%s", unread_text(batches.unreadable, "replaced by others"))
+    if batches.skipped:
+        _log.warning("%s", unread_text(batches.skipped, "replaced by others"))
     if distributed.is_main():
         checkpoints.save_checkpoint(final, step=config.optim.steps, **content)
     return final

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -83,8 +84,9 @@ class ClipLoader:
     """The ``ClipBatch``es of a dataset; neither the number of workers nor their order changes one.
 
     A keyframe whose clip cannot be read ends the iteration with InputError; with ``skip`` it is
-    noted in ``unreadable`` and, the first of each video, warned of. In training another sample
-    takes its place, a function of the index and the seed; in evaluation it is missing.
+    counted by video in ``skipped`` and, the first of each, warned of. In training another sample
+    takes its place, a function of the index and the seed; in evaluation it is missing, and noted in
+    ``unreadable``.
 
     Args:
         dataset: of ``(index, seed)`` samples, or ``WalkedClips``.
@@ -104,11 +106,13 @@ class ClipLoader:
     ) -> None:
         self.skip = skip
         self.unreadable: list[Unreadable] = []
+        self.skipped = Counter[str]()
         loading: dict[str, Any] = {
             "num_workers": workers,
             "pin_memory": pin_memory,
             "worker_init_fn": _start_worker,
         }
+        self._substitutes = not isinstance(dataset, WalkedClips)
         if isinstance(dataset, WalkedClips):
             self._num_batches = dataset.num_batches
             self._loader: DataLoader = DataLoader(
@@ -133,6 +137,9 @@ class ClipLoader:
                 self._note(problem)
             if batch is not None:
                 yield batch
+            elif self._substitutes:
+                tried, last = len(unread), unread[-1].reason
+                raise InputError(f"none of {tried} clips tried could be read; the last: {last}")
 
     @property
     def unreadable_rows(self) -> np.ndarray:
@@ -142,19 +149,26 @@ class ClipLoader:
     def _note(self, problem: Unreadable) -> None:
         if not self.skip:
             raise InputError(problem.reason)
-        if problem.video_id not in {known.video_id for known in self.unreadable}:
+        if problem.video_id not in self.skipped:
             _log.warning("warning: skipped: %s", problem.reason)
-        self.unreadable.append(problem)
+        self.skipped[problem.video_id] += 1
+        if not self._substitutes:
+            self.unreadable.append(problem)
 
 
 Loaded = tuple[ClipBatch | None, list[Unreadable]]
 
 
-def unread_text(unread: list[Unreadable], fate: str) -> str:
-    """In one line, what could not be read and what became of it; "" if nothing."""
-    videos = sorted({problem.video_id for problem in unread})
-    some = ", ".join(videos[:3]) + (", ..." if len(videos) > 3 else "")
-    return f"{len(unread)} clips of {len(videos)} videos ({some}) cannot be read: {fate}"
+def count_by_video(unread: Iterable[Unreadable]) -> Counter[str]:
+    """How many keyframes of each video could not be read."""
+    return Counter(problem.video_id for problem in unread)
+
+
+def unread_text(skipped: Mapping[str, int], fate: str) -> str:
+    """In one line, how many clips of which videos could not be read, and what became of them."""
+    some = ", ".join(sorted(skipped)[:3]) + (", ..." if len(skipped) > 3 else "")
+    count = sum(skipped.values())
+    return f"{count} clips of {len(skipped)} videos ({some}) cannot be read: {fate}"
 
 
 class _Readable(Dataset):

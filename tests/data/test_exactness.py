@@ -156,7 +156,7 @@ def test_after_prepare(folder: Path, name: str, kind: str, tmp_path: Path) -> No
     """Copies have only the frames that are needed, and tell times and numbers of the original."""
     video = VideoFile(folder / name)
     timestamps = np.array([keyframe.timestamp for keyframe in keyframes_of(name)])
-    wanted = Wanted(timestamps, START, SAMPLING.timebase, 8, 2).frames("v", video.times)
+    wanted = Wanted(timestamps - START, SAMPLING.timebase, 8, 2).frames("v", video.times)
     assert len(wanted) < len(video.times)
     settings = CopySettings(kind, short_side=32)
     prepare_video(video, wanted, settings.target(tmp_path, Path(name).stem), settings)

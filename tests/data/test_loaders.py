@@ -175,11 +175,15 @@ def test_in_training_others_take_the_place_of_what_cannot_be_read(workers: int) 
     loader = ClipLoader(clips(TRAIN, source=broken), plan, workers, skip=True)
     batches = list(loader)
     assert all(len(batch.frames) == 4 for batch in batches)
-    assert {problem.video_id for problem in loader.unreadable} == {"0"}
+    assert list(loader.skipped) == ["0"]
+    assert loader.skipped.total() > 1
     again = ClipLoader(clips(TRAIN, source=broken), plan, skip=True)
     assert [contents(batch) for batch in again] == [contents(batch) for batch in batches]
     with pytest.raises(InputError, match="is damaged"):
         list(ClipLoader(clips(TRAIN, source=broken), plan, workers))
+    nothing = Counting({(str(video), number) for video in range(3) for number in range(300)})
+    with pytest.raises(InputError, match=r"none of 400 clips tried could be read; the last: "):
+        list(ClipLoader(clips(TRAIN, source=nothing), plan, workers, skip=True))
 
 
 def sample(people: int, labelled: bool = False, size: int = 8) -> ClipSample:

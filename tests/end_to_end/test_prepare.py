@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -93,7 +94,7 @@ def test_a_killed_run_is_taken_up_again(world: Path, capsys: pytest.CaptureFixtu
         assert Manifest.load(world / "copies" / f"{Path(name).stem}.frames.npz")
     assert prepare(world, "prepare.frames=all") == 0
     assert f"{4 - len(whole)} copies made, {len(whole)} there already" in capsys.readouterr().out
-    assert not list((world / "copies").glob(".*"))
+    assert not list((world / "copies").glob(".*partial*"))
 
 
 def test_only_what_the_clips_show_is_kept(world: Path) -> None:
@@ -131,3 +132,65 @@ def test_reading_what_was_not_prepared_says_what_to_do(
     longer = ("data.num_frames=8", "data.sampling_rate=1", "data.cache_gb=0")
     assert main(["train", "demo/ava", *run, *longer]) == 2
     assert "is not in this prepared copy; run `ava-detect prepare` again" in capsys.readouterr().err
+
+
+def test_the_kind_may_change_and_the_folder_lie_among_the_videos(
+    world: Path, capsys: pytest.CaptureFixture
+) -> None:
+    among = [f"data.{split}.videos=[.]" for split in ("train", "val", "test")]
+    for kind in ("video", "frames", "frames", "video"):
+        assert prepare(world, *among, f"prepare.kind={kind}") == 0, capsys.readouterr().err
+    out = capsys.readouterr().out
+    made = [line.split(": ")[1].split(" copies")[0] for line in out.splitlines() if "made" in line]
+    assert made == ["4", "4", "0", "4"]
+    inner = world / "copies" / "videos"
+    assert sorted(path.suffix for path in inner.iterdir()) == [".mp4"] * 4 + [".npz"] * 4
+
+
+def test_a_copy_without_its_manifest_is_no_video(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert prepare(world) == 0
+    for path in (world / "copies").glob("*.frames.npz"):
+        path.unlink()
+    run = [f"data.root={world}", f"output={tmp_path / 'run'}", "data.prepared=copies", *QUICK]
+    assert main(["train", "demo/ava", *run, *CLIPS]) == 2
+    assert "frames.npz: expected what `ava-detect prepare` wrote" in capsys.readouterr().err
+
+
+def test_keyframes_that_are_excluded_or_outside_spoil_no_video(
+    world: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with (world / "train.csv").open("a") as file:
+        row = (world / "train.csv").read_text().splitlines()[-1].split(",")
+        file.write(",".join([row[0], "0099", *row[2:]]) + "\n")
+    assert prepare(world) == 2
+    assert "the keyframe at 99 s lies outside" in capsys.readouterr().err
+    assert prepare(world, "data.on_error=skip") == 0
+    assert "1 copies made, 3 there already; " in capsys.readouterr().out
+    with (world / "train_excluded.csv").open("a") as file:
+        file.write(f"{row[0]},0099\n")
+    assert prepare(world) == 0
+    assert "0 copies made, 4 there already" in capsys.readouterr().out
+
+
+def test_two_runs_do_not_work_on_one_folder(world: Path, capsys: pytest.CaptureFixture) -> None:
+    (world / "copies").mkdir()
+    with (world / "copies" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert prepare(world) == 2
+    assert "another `ava-detect prepare` is at work here" in capsys.readouterr().err
+    assert prepare(world) == 0
+
+
+def test_a_video_in_a_folder_named_like_another_is_refused(
+    world: Path, capsys: pytest.CaptureFixture
+) -> None:
+    first = sorted((world / "videos").iterdir())[0]
+    inner = world / "videos" / first.stem / "inner.mp4"
+    inner.parent.mkdir()
+    inner.hardlink_to(first)
+    with (world / "val.csv").open("a") as file:
+        file.write("inner,0002\n")
+    assert prepare(world, "prepare.kind=frames") == 2
+    assert "lies in a folder that has the name of another video" in capsys.readouterr().err

@@ -65,14 +65,20 @@ def test_a_run_goes_on_without_bad_videos(
     assert logged[-1]["skipped_clips"] > 0
     assert any("replaced by others" in message for message in caplog.messages)
 
-    words = (f"weights={tmp_path / 'final.pt'}", "evaluation.boxes=groundtruth", *skip)
+    words = (f"weights={tmp_path / 'final.pt'}", *skip)
+    assert detect("evaluate", world, tmp_path, *words) == 0  # on the proposals
+    skipped = json.loads((tmp_path / "metrics.json").read_text())["skipped"]
+    assert (skipped["keyframes"], skipped["boxes"], list(skipped["videos"])) == (count, 0, [cut])
+
+    words = (*words, "evaluation.boxes=groundtruth")
+    capsys.readouterr()
     assert detect("evaluate", world, tmp_path, *words) == 0
     assert "their people count as missed" in capsys.readouterr().out
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     people = read_annotations(world / "val.csv")
     lost = people[people["video_id"] == cut].drop_duplicates(["timestamp", "x1", "y1", "x2", "y2"])
     assert metrics["skipped"]["boxes"] == len(lost)
-    assert metrics["skipped"]["keyframes"] == lost["timestamp"].nunique()
+    assert metrics["skipped"]["keyframes"] == count
     assert list(metrics["skipped"]["videos"]) == [cut]
     assert metrics["videos"]["count"] == 2
     assert len(metrics["videos"]["fingerprint"]) == 64
