@@ -14,7 +14,10 @@ _TOKEN = re.compile(
     r"|(?P<brace>[{}])"
 )
 Labels = list[tuple[int, str]]
-COUNTED_FROM_0 = "ids that count from 0 are read with data.first_label=0 (in Python first_label=0)"
+COUNTED_FROM_0 = (
+    "ids that count from 0 are read by ava-detect with data.first_label=0, in Python with"
+    " first_label=0; for ava-eval raise them by one"
+)
 
 
 def read_labels(

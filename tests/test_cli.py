@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +91,12 @@ def test_describe(
     assert facts["gmacs"]["total"] == pytest.approx(gmacs, rel=0.01)
     assert set(facts["gmacs"]) == {"total", "slow", "fast", "lateral"}
     assert "parameters" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = [sys.executable, "-m", "ava_detect", "train", "demo/ava", "--show-config"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.communicate()[1] == b""
+    assert process.returncode == 128 + signal.SIGPIPE

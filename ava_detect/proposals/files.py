@@ -114,7 +114,8 @@ def _read_pickled_boxes(path: Path) -> pd.DataFrame:
     table = pd.DataFrame(inside, columns=BOX).assign(
         video_id=video_ids[key_of], timestamp=times[key_of], score=score
     )
-    return table.astype({"video_id": str})[PERSON_BOX_COLUMNS]
+    table = table.astype({"video_id": str})[PERSON_BOX_COLUMNS]
+    return table.drop_duplicates(["video_id", "timestamp", *BOX], ignore_index=True)
 
 
 def _keyframe_of(path: Path, key: Any) -> tuple[str, float]:
