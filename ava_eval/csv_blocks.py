@@ -29,20 +29,24 @@ def read_blocks(
     labels: bool = True,
     digest: Digest | None = None,
     on_problem: Callable[[Problem], None] | None = None,
+    official: bool = False,
 ) -> Iterator[Block]:
     """Yield the rows of a CSV, or of a CSV in gzip when its name ends in ``.gz``.
 
     ``labels=False`` leaves the seventh column unread (published person boxes leave it empty); every
     action is then 0. ``digest`` is fed the bytes of the file. A row that cannot be read raises
     ``InputError`` with file, line and column, or, with ``on_problem``, is told to it and left out;
-    a file that cannot be read always raises. With ``on_problem`` the file is held to the official
-    form: a byte-order mark is a problem, and so is every row of a tab-separated file.
+    a file that cannot be read always raises. ``official`` holds the file to the official form: a
+    byte-order mark is a problem, and so is every row of a tab-separated file.
     """
 
     def nothing(_: Block) -> None:
         return None
 
-    for block, _ in map_blocks(path, nothing, labels=labels, digest=digest, on_problem=on_problem):
+    blocks = map_blocks(
+        path, nothing, labels=labels, digest=digest, on_problem=on_problem, official=official
+    )
+    for block, _ in blocks:
         yield block
 
 
@@ -53,26 +57,29 @@ def map_blocks(
     labels: bool = True,
     digest: Digest | None = None,
     on_problem: Callable[[Problem], None] | None = None,
+    official: bool = False,
 ) -> Iterator[tuple[Block, T]]:
     """``read_blocks``, and ``work`` on each of them by the thread that read it.
 
     To ``work`` each block seems to begin on line 0.
     """
+
+    def tell(problem: Problem) -> None:
+        if on_problem is None:
+            raise problem.error(path)
+        on_problem(problem)
+
     with open_input(path, digest) as file:
         start = file.read(len(BYTE_ORDER_MARK.encode()))
         if start == BYTE_ORDER_MARK.encode():
             start = b""
-            if on_problem is not None:
-                expected = "no byte-order mark in front"
-                on_problem(Problem(1, "video_id", expected, BYTE_ORDER_MARK))
+            if official:
+                tell(Problem(1, "video_id", "no byte-order mark in front", BYTE_ORDER_MARK))
         line = 1
-        delimiter = None if on_problem is None else ","
+        delimiter = "," if official else None
         for parsed, done in _in_order(_cut(start, file), labels, delimiter, work):
             for problem in parsed.problems:
-                problem = problem._replace(line=problem.line + line)
-                if on_problem is None:
-                    raise problem.error(path)
-                on_problem(problem)
+                tell(problem._replace(line=problem.line + line))
             for result in done:
                 yield replace(parsed.block, first_line=line), result
             line += parsed.num_lines

@@ -126,7 +126,7 @@ def check_submission(
     ``InputError`` only for a file that cannot be read at all.
     """
     check = _Check(numbers, ids)
-    for block in read_blocks(path, digest=digest, on_problem=check.problem):
+    for block in read_blocks(path, digest=digest, on_problem=check.problem, official=True):
         check.rows(block)
     return check.finish(keyframes, excluded)
 

@@ -77,6 +77,11 @@ class FrameFolder:
         return _Pattern.of(found) or [name for _, name in found], from_0
 
     @property
+    def image_names(self) -> Names:
+        """The files, relative to ``root``, in the order of showing."""
+        return self._frames[0]
+
+    @property
     def times(self) -> np.ndarray:
         """See ``Video.times``; the first frame is the one that was, not one that was lost."""
         return self._frames[1] / self.fps

@@ -7,7 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -91,7 +91,7 @@ def prepare(config: Config) -> Prepared:
     return Prepared(folder, made, len(done) - made, failed, num_bytes(folder), fingerprint)
 
 
-def _write_json(facts: dict[str, object], path: Path) -> None:
+def _write_json(facts: Mapping[str, object], path: Path) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 

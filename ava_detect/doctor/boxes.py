@@ -14,6 +14,8 @@ TINY = 0.001
 """Sides below, of a picture's side, are smaller than a pixel of most videos."""
 SHARE = 0.2
 """So many inverted boxes of a file are no slip of the hand."""
+MOST = 0.99
+"""Where so many of all coordinates are at most 100, they may be percent."""
 
 
 def check_boxes(table: Table) -> list[Finding]:
@@ -28,7 +30,7 @@ def check_boxes(table: Table) -> list[Finding]:
     found = table.find("box-nan", nan, "corners are no numbers", _corners)
     if pixels:
         what = "boxes lie outside of [0, 1], and these look like pixels"
-        found += table.find("box-pixels", outside, what, _corners)
+        found += table.find("box-pixels", outside, what, _corners, _percent(boxes[~nan]))
     else:
         what = "boxes reach outside of the picture, [0, 1]"
         found += table.find("box-range", outside, what, _corners)
@@ -47,6 +49,15 @@ def _look_like_sizes(boxes: np.ndarray, empty: np.ndarray, largest: float) -> bo
         return False
     sizes, ends = boxes[:, 2:], boxes[:, :2] + boxes[:, 2:]
     return bool((sizes > 0).all() and (ends <= largest + 0.005).all())
+
+
+def _percent(boxes: np.ndarray) -> str:
+    """What to do about boxes that may be percent as well as pixels; '' if they are not."""
+    if float((boxes <= 100).mean()) < MOST:
+        return ""
+    return (
+        "divide by 100 if these are percent, else x by the width and y by the height of the picture"
+    )
 
 
 def _corners(row: Any) -> str:

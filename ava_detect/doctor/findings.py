@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ava_detect.doctor.rules import RULES, Rule
+from ava_detect.doctor.rule import Rule, Severity
+from ava_detect.doctor.rules import RULES
 
 SHOWN = 5
 """So many places of a finding are named; the others are counted."""
@@ -24,6 +25,7 @@ class Finding:
         lines: of the file, the first few.
         items: what else tells the places apart (videos, classes), the first few.
         remedy: a better one than the rule's, where it is known.
+        own_severity: another one than the rule's, where the settings make it so.
     """
 
     code: str
@@ -33,31 +35,49 @@ class Finding:
     lines: tuple[int, ...] = ()
     items: tuple[str, ...] = ()
     remedy: str = ""
+    own_severity: Severity | None = None
 
     @property
     def rule(self) -> Rule:
-        """Its severity, why it matters, what to do in general."""
+        """How bad it is, why it matters, what to do in general."""
         return RULES[self.code]
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is here."""
+        return self.own_severity or self.rule.severity
 
     @property
     def place(self) -> str:
         """``file:line``, or what there is of it."""
         return f"{self.where}:{self.lines[0]}" if self.lines else self.where
 
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return self.remedy or self.rule.remedy
+
     def to_json(self) -> dict[str, Any]:
         """For ``json.dump``."""
         return {
             "code": self.code,
-            "severity": self.rule.severity,
-            "place": self.place,
-            "where": self.where,
+            "severity": self.severity,
+            "place": printable(self.place),
+            "where": printable(self.where),
             "lines": list(self.lines),
-            "items": list(self.items),
+            "items": [printable(item) for item in self.items],
             "count": self.count,
-            "what": self.what,
+            "what": printable(self.what),
             "why": self.rule.why,
-            "remedy": self.remedy or self.rule.remedy,
+            "remedy": printable(self.advice),
         }
+
+
+def printable(text: str) -> str:
+    """A text in one line, in which what a terminal would act on stands as ``repr`` writes it."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def first_few(items: Iterable[str], count: int) -> str:

@@ -20,6 +20,8 @@ class SplitFiles:
         name: train, val or test.
         annotations, labelled_boxes, keyframes, excluded, proposals: CSVs, or nothing.
         folder: where the videos are, for the reader.
+        frame_list: names the images of the videos, which then lie in ``frames``.
+        prepared: whether the videos are copies that ``prepare`` made.
         videos: opens them; None looks at none.
     """
 
@@ -30,6 +32,9 @@ class SplitFiles:
     excluded: Path | None = None
     proposals: Path | None = None
     folder: str = ""
+    frame_list: Path | None = None
+    frames: Path = Path()
+    prepared: bool = False
     videos: Callable[[], VideoLibrary] | None = None
 
 
@@ -41,6 +46,8 @@ class Meaning:
         timebase: of the timestamps; ``start``: of a video's first frame.
         clip: num_frames, sampling_rate.
         first_label: the smallest id in the files.
+        shipped: whether the label map is one of ours, whose ids count from 1 in any case.
+        skips: whether runs leave out what cannot be read (data.on_error).
         known: LabelMap of the labels that may occur; None: nobody knows.
         classes: LabelMap of the classes of the model.
         poses: ids of which a person has one.
@@ -53,3 +60,5 @@ class Meaning:
     known: pd.DataFrame | None
     classes: pd.DataFrame | None
     poses: Collection[int] = ()
+    shipped: bool = False
+    skips: bool = False

@@ -23,11 +23,13 @@ def check_labels(
     first_label: int = 1,
     poses: Collection[int] = (),
     may_be_none: bool = False,
+    shipped: bool = False,
 ) -> list[Finding]:
     """Ids outside of the label map, people without any known one, and two poses at once.
 
     Ids in the file begin with ``first_label``; in the label map with 1. ``poses`` are the ids of
-    which a person has one, where that is known. ``may_be_none``: -1 says 'no action'.
+    which a person has one, where that is known. ``may_be_none``: -1 says 'no action'. The ids of a
+    ``shipped`` label map count from 1, whatever ``first_label`` is.
     """
     table = table.boxes
     raw = table.rows["action_id"].to_numpy()
@@ -36,15 +38,14 @@ def check_labels(
     negative = (raw < 0) & ~none
     zero = (raw == 0) & (first_label == 1)
     known = np.isin(ids, label_map["action_id"].to_numpy()) & (raw >= 0)
-    most = int(raw.max(initial=0))
+    unknown = ~known & ~zero & ~negative & ~none
     remedy = ""
-    if zero.any() and most < int(label_map["action_id"].max()):
-        remedy = f"set data.first_label=0: ids here go from 0 to {most}, those of AVA from 1 on"
+    if (zero | unknown).any():
+        remedy = _one_off(raw[raw >= 0], label_map["action_id"], first_label, shipped)
     found = table.find("label-zero", zero, "the id 0 is used", _label, remedy)
     found += table.find("label-negative", negative, "ids are negative", _label)
-    unknown = ~known & ~zero & ~negative & ~none
     what = f"ids are none of the {len(label_map)} of the label map"
-    found += table.find("label-unknown", unknown, what, _label)
+    found += table.find("label-unknown", unknown, what, _label, remedy)
     person = person_numbers(table)
     labelled = np.zeros(int(person.max(initial=-1)) + 1, dtype=bool)
     labelled[person[known | none]] = True
@@ -56,6 +57,33 @@ def check_labels(
     second_pose[posing.index[posing.groupby("person").cumcount() == 1]] = True
     found += table.find("pose-twice", second_pose, "people have two or more poses", _label)
     return found
+
+
+def _one_off(raw: np.ndarray, known: pd.Series, first_label: int, shipped: bool) -> str:
+    """What to do about labels of a file that fit if all are counted from another number; or ''.
+
+    ``known`` are the ids of the label map, raised by one where ``first_label`` is 0 and the map is
+    not ``shipped``.
+    """
+    least, most = int(raw.min(initial=1)), int(raw.max(initial=0))
+    if least == 0 and most + 1 - first_label < int(known.max()):
+        if not shipped and (first_label == 1 or int(known.min()) > 1):
+            return (
+                "the CSV counts from 0, the label map from 1, so all labels are one off: add 1 to"
+                " the CSV's labels, or let the label map count from 0 too and set"
+                " data.first_label=0"
+            )
+        if shipped and first_label == 1:
+            return f"set data.first_label=0: ids here go from 0 to {most}, those of AVA from 1 on"
+    if first_label == 0 and least > 0 and np.isin(raw, known).all():
+        if shipped:
+            return f"set data.first_label=1: ids here go from {least} to {most}, as those of AVA do"
+        return (
+            "the CSV counts from 1, the label map from 0, so all labels are one off: subtract 1"
+            " from the CSV's labels, or let the label map count from 1 too and set"
+            " data.first_label=1"
+        )
+    return ""
 
 
 def class_counts(

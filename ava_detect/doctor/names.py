@@ -11,8 +11,13 @@ from ava_detect.doctor.tables import Table
 from ava_eval.errors import InputError
 
 
-def check_names(table: Table, library: VideoLibrary) -> tuple[set[str], list[Finding]]:
-    """The ids of a table that have a video, and findings of the others."""
+def check_names(
+    table: Table, library: VideoLibrary, remedy: str = ""
+) -> tuple[set[str], list[Finding]]:
+    """The ids of a table that have a video, and findings of the others.
+
+    ``remedy`` tells what to do where there is none; '' for the usual.
+    """
     rows = table.rows
     first = rows[~rows["video_id"].duplicated()]
     sizes = rows["video_id"].value_counts()
@@ -33,7 +38,9 @@ def check_names(table: Table, library: VideoLibrary) -> tuple[set[str], list[Fin
         what = f"no video has the id {first_few(words, len(missing))}"
         lines = tuple(missing[name] for name in shown)
         findings.append(
-            Finding("video-missing", str(table.path), what, len(missing), lines, tuple(shown))
+            Finding(
+                "video-missing", str(table.path), what, len(missing), lines, tuple(shown), remedy
+            )
         )
     return there, findings
 

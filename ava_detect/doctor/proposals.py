@@ -11,7 +11,7 @@ import pandas as pd
 
 from ava_detect.doctor.boxes import check_boxes
 from ava_detect.doctor.findings import SHOWN, Finding
-from ava_detect.doctor.tables import Table, empty_table, read_table
+from ava_detect.doctor.tables import Table, empty_table, read_table, reason
 from ava_detect.proposals.files import file_digest, provenance_path, read_proposals
 from ava_detect.proposals.report import proposal_report
 from ava_eval.errors import InputError
@@ -26,7 +26,7 @@ def read_boxes(path: Path, setting: str) -> tuple[Table, list[Finding]]:
         try:
             boxes = read_proposals(path)[0]
         except InputError as problem:
-            return empty_table(path), [Finding("file-unreadable", str(path), str(problem))]
+            return empty_table(path), [Finding("file-unreadable", str(path), reason(problem, path))]
         rows = boxes.rename(columns={"score": "eighth"})
         line = np.arange(1, len(rows) + 1)
         return Table(path, rows.assign(action_id=0, width=8, line=line)), []
@@ -57,7 +57,7 @@ def check_provenance(path: Path) -> list[Finding]:
     try:
         facts = json.loads(beside.read_text(encoding="utf-8"))
         digest = facts["sha256"] if isinstance(facts, dict) else None
-    except (ValueError, KeyError):
+    except (ValueError, RecursionError, KeyError):  # no JSON, or without a digest
         digest = None
     if digest == file_digest(path):
         return []

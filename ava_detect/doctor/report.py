@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from ava_detect.doctor.findings import Finding
-from ava_detect.doctor.rules import SEVERITIES
+from ava_detect.doctor.findings import Finding, printable
+from ava_detect.doctor.rule import SEVERITIES
 from ava_eval.text import count
 
 EDGE = 5
@@ -36,7 +36,8 @@ class SplitFacts:
 class Report:
     """What the doctor found.
 
-    ``classes`` has ``action_id name`` and a column of people a split, the most frequent first.
+    ``classes`` has ``action_id name`` and a column of people a split, the most frequent first; ids
+    are those that data.classes takes.
     """
 
     findings: list[Finding]
@@ -46,7 +47,7 @@ class Report:
     @property
     def num_of(self) -> Counter[str]:
         """Kinds of findings by severity."""
-        return Counter(finding.rule.severity for finding in self.findings)
+        return Counter(finding.severity for finding in self.findings)
 
     @property
     def has_errors(self) -> bool:
@@ -63,7 +64,7 @@ class Report:
             "classes": [
                 {
                     "id": row["action_id"],
-                    "name": row["name"],
+                    "name": printable(row["name"]),
                     "people": {facts.name: row[facts.name] for facts in self.splits},
                 }
                 for row in self.classes.to_dict("records")
@@ -75,10 +76,11 @@ class Report:
         lines: list[str] = []
         where = None
         for finding in in_order(self.findings):
-            if finding.where != where:
-                where = finding.where
+            place = "notes" if finding.severity == "note" else printable(finding.where)
+            if place != where:
+                where = place
                 lines += [*([""] if lines else []), where]
-            lines += _told(finding)
+            lines += [printable(line) for line in _told(finding)]
         lines += [*([""] if lines else []), *_checked(self.splits), *_classes(self)]
         return "\n".join([*lines, "", self.summary()])
 
@@ -91,33 +93,32 @@ class Report:
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:
-    """Places with the worst findings first; in each the worst first."""
+    """Places with the worst findings first; in each the worst first; all notes last."""
     worst: dict[str, int] = {}
     for finding in findings:
-        rank = SEVERITIES.index(finding.rule.severity)
+        rank = SEVERITIES.index(finding.severity)
         worst[finding.where] = min(rank, worst.get(finding.where, rank))
     places = {where: place for place, where in enumerate(worst)}
 
-    def key(finding: Finding) -> tuple[int, int, int, tuple[int, ...]]:
-        rank = SEVERITIES.index(finding.rule.severity)
-        return worst[finding.where], places[finding.where], rank, finding.lines
+    def key(finding: Finding) -> tuple[bool, int, int, int, tuple[int, ...]]:
+        rank = SEVERITIES.index(finding.severity)
+        is_note = finding.severity == "note"
+        return is_note, worst[finding.where], places[finding.where], rank, finding.lines
 
     return sorted(findings, key=key)
 
 
 def _told(finding: Finding) -> list[str]:
-    rule = finding.rule
     times = [] if finding.count == 1 else [f"{finding.count} times"]
     others = [str(line) for line in finding.lines[1:]]
     if others:
         more = ", ..." if finding.count > len(finding.lines) else ""
         times.append(f"also on lines {', '.join(others)}{more}")
     told = f" ({', '.join(times)})" if times else ""
-    return [
-        f"  {finding.place}: {rule.severity}: {finding.code}: {finding.what}{told}",
-        f"    why: {rule.why}",
-        f"    do:  {finding.remedy or rule.remedy}",
-    ]
+    what = f"  {finding.place}: {finding.severity}: {finding.code}: {finding.what}{told}"
+    if finding.severity == "note" and finding.advice.startswith("nothing"):
+        return [what]
+    return [what, f"    why: {finding.rule.why}", f"    do:  {finding.advice}"]
 
 
 def _checked(splits: list[SplitFacts]) -> list[str]:
@@ -144,7 +145,7 @@ def _classes(report: Report) -> list[str]:
             lines.append(f"  ... {len(seen) - 2 * EDGE} more ...")
         if EDGE <= place < len(seen) - EDGE:
             continue
-        name = f"{row['action_id']:>4} {row['name']}"
+        name = f"{row['action_id']:>4} {printable(row['name'])}"
         cut = name if len(name) < NAME else f"{name[: NAME - 4]}..."
         lines.append(f"{cut:<{NAME}}" + "".join(f"{row[split]:>10}" for split in names))
     unseen = len(table) - len(seen)

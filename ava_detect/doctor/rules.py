@@ -1,23 +1,11 @@
-"""The kinds of faults: how bad each is, why it matters, and what to do about it."""
+"""All kinds of faults: how bad each is, why it matters, and what to do about it."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
-Severity = Literal["error", "warning", "note"]
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-
-
-class Rule(NamedTuple):
-    """How bad a kind of fault is, why it matters, and what to do about it."""
-
-    severity: Severity
-    why: str
-    remedy: str
-
+from ava_detect.doctor.rule import Rule, Severity
+from ava_detect.doctor.video_rules import VIDEO_RULES
 
 _STOPS = "every command that reads this file stops here"
-_SHIFTED = "the detector would learn and be scored on other pixels than those that were annotated"
 _RULES: dict[str, tuple[Severity, str, str]] = {
     # files and rows
     "file-missing": ("error", _STOPS, "make the file, or correct the setting that names it"),
@@ -29,21 +17,16 @@ _RULES: dict[str, tuple[Severity, str, str]] = {
         "make the folder, or correct the setting that names it",
     ),
     "not-prepared": (
-        "note",
-        "training reads from that folder; the originals were checked in its place",
-        "run `ava-detect prepare`",
-    ),
-    "byte-order-mark": (
         "error",
-        "the mark becomes part of the first video's id",
-        "save the file as plain UTF-8",
+        "training reads from that folder and stops; the originals were checked in its place",
+        "run `ava-detect prepare`",
     ),
     "header-line": ("error", _STOPS, "delete the line: AVA's files have no headings"),
     "blank-row": ("error", _STOPS, "delete the blank lines"),
     "row-columns": (
         "error",
         _STOPS,
-        "write video_id,timestamp[,x1,y1,x2,y2,action_id[,person_id]], separated by commas",
+        "write video_id,timestamp[,x1,y1,x2,y2,action_id[,person_id]], separated by commas or tabs",
     ),
     "cell-number": ("error", _STOPS, "correct the cell, or what wrote it"),
     "row-unreadable": ("error", _STOPS, "correct the row, or what wrote it"),
@@ -79,7 +62,7 @@ _RULES: dict[str, tuple[Severity, str, str]] = {
         "no class is known, so labels were not checked",
         "name a label map in data.label_map, such as ava_80 or a .pbtxt file",
     ),
-    "setting-wrong": ("error", "every command stops here", "correct the setting"),
+    "setting-wrong": ("error", "every command that uses it stops here", "correct the setting"),
     "label-zero": (
         "error",
         "ids of AVA begin with 1",
@@ -137,56 +120,6 @@ _RULES: dict[str, tuple[Severity, str, str]] = {
         "trained on as somebody who does nothing",
         "label the person, or remove the rows",
     ),
-    # time
-    "time-outside": ("error", _SHIFTED, "correct the timestamp, or complete the video"),
-    "time-shifted": (
-        "warning",
-        _SHIFTED,
-        "whole films begin at 0: set data.timebase.start=0; only segments that were cut from them"
-        " begin later (AVA's at 900)",
-    ),
-    # videos
-    "video-missing": (
-        "error",
-        "the keyframes of a video that is not there cannot be read",
-        "add the video, correct the id, or remove its rows (data.on_error=skip leaves them out)",
-    ),
-    "video-twice": (
-        "error",
-        "which of the two is meant is open",
-        "remove one of them, or use longer ids (the path below the folder)",
-    ),
-    "video-broken": (
-        "error",
-        "its keyframes cannot be read",
-        "get the file again, or remove its rows (data.on_error=skip leaves them out)",
-    ),
-    "video-undecodable": (
-        "error",
-        "a keyframe cannot be read, so that a run stops at it",
-        "get the video again, or make it anew, e.g. ffmpeg -i FILE NEW.mp4",
-    ),
-    "video-short": (
-        "warning",
-        "clips repeat the first and last frames, so that little moves in them",
-        "sample fewer frames (data.num_frames, data.sampling_rate), or use longer videos",
-    ),
-    "video-rate": (
-        "note",
-        "nothing here: frames are found by their times; tools that count frames go wrong",
-        "nothing, unless you use other tools too",
-    ),
-    "video-unnamed": ("note", "they are not used", "nothing, unless rows are missing"),
-    "frame-gaps": (
-        "warning",
-        "the frame beside it is shown in the place of a lost one",
-        "extract the frames again",
-    ),
-    "frame-size": (
-        "error",
-        "frames of one video must have one size",
-        "extract the frames again, all in one size",
-    ),
     # splits
     "split-keyframe": (
         "error",
@@ -207,6 +140,11 @@ _RULES: dict[str, tuple[Severity, str, str]] = {
         "note",
         "the same people and scenes may be in both: results say little of other videos",
         "nothing, where that is meant",
+    ),
+    "nothing-left": (
+        "error",
+        "no example is left to train on or to score, so that a run stops",
+        "is it the exclusion list of this split? correct data.SPLIT.excluded",
     ),
     "excluded-unlisted": (
         "note",
@@ -251,5 +189,5 @@ _RULES: dict[str, tuple[Severity, str, str]] = {
         "compare a few rows: pixels or fractions, corners or width and height, seconds or frames",
     ),
 }
-RULES = {code: Rule(*rule) for code, rule in _RULES.items()}
+RULES = {code: Rule(*rule) for code, rule in _RULES.items()} | VIDEO_RULES
 """By code; codes are stable."""

@@ -59,6 +59,21 @@ def check_excluded(
     return found
 
 
+def check_left(
+    excluded: list[Table], split: str, annotations: list[Table], listed: list[Table]
+) -> list[Finding]:
+    """Whether exclusions leave nothing of a split: no annotated, or no listed keyframe."""
+    people = [table.boxes for table in annotations]
+    for table in excluded:
+        for tables, kind in ((people, "annotated"), (listed, "listed")):
+            keys = pd.concat([some.rows["keyframe"] for some in tables]) if tables else pd.Series()
+            if len(keys) and keys.isin(table.rows["keyframe"]).all():
+                count = keys.nunique()
+                what = f"all {count} {kind} keyframes of {split} are excluded"
+                return [Finding("nothing-left", str(table.path), what, count)]
+    return []
+
+
 def _shared_keyframes(one: Pair, other: Pair) -> list[Finding]:
     known = np.unique(np.concatenate([table.rows["keyframe"] for table in one[1]]))
     code = "split-keyframe" if one[0] == "train" else "split-same-keyframe"
@@ -83,23 +98,23 @@ def _shared_videos(one: Pair, other: Pair, same: Callable[[str, str], str]) -> l
         ("split-video", both[~apart], "with seconds of one between those of the other"),
         ("split-video-apart", both[apart], "with seconds that do not overlap"),
     ):
-        if len(some):
-            names = some["name_other"].tolist()
+        for where, rows in some.groupby("file_other", sort=False):
+            names = rows["name_other"].tolist()
             what = f"videos are in {one[0]} and {other[0]}, {how}: {first_few(names, len(names))}"
-            where = str(other[1][0].path)
-            lines = tuple(some["line_other"].tolist()[:SHOWN])
-            found.append(Finding(code, where, what, len(names), lines, tuple(names[:SHOWN])))
+            lines = tuple(rows["line_other"].tolist()[:SHOWN])
+            found.append(Finding(code, str(where), what, len(names), lines, tuple(names[:SHOWN])))
     return found
 
 
 def _spans(split: str, tables: list[Table], same: Callable[[str, str], str]) -> pd.DataFrame:
-    """First and last timestamp of each video of a split, and its first line."""
-    rows = pd.concat([table.rows for table in tables])
+    """First and last timestamp of each video of a split, and where it is named first."""
+    rows = pd.concat([table.rows.assign(file=str(table.path)) for table in tables])
     groups = rows.groupby("video_id", sort=False)
     spans = pd.DataFrame(
         {
             "first": groups["timestamp"].min(),
             "last": groups["timestamp"].max(),
+            "file": groups["file"].first(),
             "line": groups["line"].first(),
         }
     )

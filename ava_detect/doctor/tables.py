@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +14,11 @@ import pandas as pd
 
 from ava_detect.doctor.findings import SHOWN, Finding
 from ava_eval.categorical import Categorical
-from ava_eval.csv_blocks import BYTE_ORDER_MARK, read_blocks
-from ava_eval.csv_parsing import Block, Problem
+from ava_eval.csv_blocks import read_blocks
+from ava_eval.csv_parsing import WIDTHS, Block, Problem
 from ava_eval.errors import InputError
 from ava_eval.keyframes import canonical_times
+from ava_eval.open_files import open_input
 from ava_eval.tables import BOX, is_video_id
 
 LARGEST_ID = 2**62
@@ -57,6 +60,10 @@ def read_table(path: Path, setting: str, *, labels: bool = True) -> tuple[Table,
 
     ``labels=False`` leaves the seventh column unread.
     """
+    if path.is_dir():
+        what = f"{setting} names this path, and it is a folder"
+        remedy = f"name a file in it: {setting}={path}/NAME.csv"
+        return empty_table(path), [Finding("file-missing", str(path), what, remedy=remedy)]
     if not path.is_file():
         what = f"{setting} names this file, and there is none"
         return empty_table(path), [Finding("file-missing", str(path), what)]
@@ -66,7 +73,7 @@ def read_table(path: Path, setting: str, *, labels: bool = True) -> tuple[Table,
         for block in read_blocks(path, labels=labels, on_problem=unread.add):
             blocks.append(block)
     except InputError as problem:
-        return empty_table(path), [Finding("file-unreadable", str(path), _reason(problem, path))]
+        return empty_table(path), [Finding("file-unreadable", str(path), reason(problem, path))]
     table = _table(path, blocks)
     findings = [*unread.findings(), *check_keys(table)]
     if not len(table.rows) and not findings:
@@ -149,15 +156,16 @@ class _Unread:
             column = "" if first.column is None else f"column {first.column}: "
             got = first.got if len(first.got) <= 80 else f"{first.got[:77]}..."
             what = f"{column}expected {first.expected}; here {got!r}"
+            remedy = ""
+            if code == "row-columns" and _has_semicolons(self.path, first.line):
+                remedy = "these rows seem to be separated by ';': write commas or tabs"
             lines = tuple(problem.line for problem in problems)
-            found.append(Finding(code, str(self.path), what, self.counts[code], lines))
+            found.append(Finding(code, str(self.path), what, self.counts[code], lines, (), remedy))
         return found
 
 
 def _code_of(problem: Problem) -> str:
     """The kind of a problem, by what ``csv_parsing`` says of it."""
-    if problem.got == BYTE_ORDER_MARK:
-        return "byte-order-mark"
     if problem.column is not None:
         return "cell-number" if "number" in problem.expected else "row-unreadable"
     if problem.got == "a blank line":
@@ -167,6 +175,14 @@ def _code_of(problem: Problem) -> str:
     return "row-columns" if "columns" in problem.expected else "row-unreadable"
 
 
-def _reason(problem: InputError, path: Path) -> str:
+def _has_semicolons(path: Path, line: int) -> bool:
+    """Whether as many semicolons stand on a line of the file as a row has commas."""
+    with open_input(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
+        found = next(itertools.islice(text, line - 1, None), "").count(";")
+    return found + 1 in WIDTHS
+
+
+def reason(problem: InputError, path: Path) -> str:
     """The text of an error without the file, which is named beside it."""
     return str(problem).removeprefix(f"{path}: ").removeprefix(str(path))

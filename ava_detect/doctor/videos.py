@@ -1,126 +1,17 @@
-"""A look at each video: is it there, whole, and can its keyframes be read?"""
+"""What is wrong with the videos that were looked at."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ava_detect.clips import Video, VideoLibrary
-from ava_detect.clips.frame_folder import FrameFolder, is_image, number_in
+from ava_detect.clips import VideoLibrary
 from ava_detect.doctor.findings import SHOWN, Finding, first_few
-from ava_detect.timebase import Timebase, time_span
-from ava_eval.errors import InputError
+from ava_detect.doctor.probes import Probe, path_of
+from ava_detect.timebase import Timebase
 
-UNSTEADY = 0.01
-"""Where more than this part of the gaps differs by a quarter from most, the rate varies."""
 FAR = 0.1
 """A rate that differs by more than this part is another one."""
-SAMPLED = 16
-"""So many images of a folder, spread over it, are looked at."""
-
-
-@dataclass(frozen=True, eq=False)
-class Probe:
-    """What a look at one video gave; ``times`` f64[N] of its frames, in the tables' seconds."""
-
-    video_id: str
-    path: str
-    times: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    lost_frames: int = 0
-    broken: str = ""
-    undecodable: str = ""
-    odd_size: str = ""
-
-    @property
-    def seconds(self) -> float:
-        """How long it is."""
-        first, end = time_span(self.times) if len(self.times) else (0.0, 0.0)
-        return end - first
-
-    @property
-    def rate(self) -> float:
-        """Frames a second, as most of them follow each other."""
-        gaps = np.diff(self.times)
-        return 1 / float(np.median(gaps)) if len(gaps) else 0.0
-
-    @property
-    def is_steady(self) -> bool:
-        """Whether nearly all frames are shown for as long."""
-        gaps = np.diff(self.times)
-        usual = np.median(gaps) if len(gaps) else 0.0
-        return not len(gaps) or float((abs(gaps - usual) > usual / 4).mean()) <= UNSTEADY
-
-
-def probe_videos(
-    library: VideoLibrary,
-    timestamps: Mapping[str, np.ndarray],
-    timebase: Timebase,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Probe]:
-    """Look at the videos of some ids, at each with its keyframes' ``timestamps`` f64[K]."""
-
-    def probe(video_id: str) -> Probe:
-        return probe_video(library, video_id, timestamps[video_id], timebase)
-
-    probes = {}
-    with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as pool:
-        for probed in pool.map(probe, timestamps):
-            probes[probed.video_id] = probed
-            if progress is not None:
-                progress(len(probes), len(timestamps))
-    return probes
-
-
-def probe_video(
-    library: VideoLibrary, video_id: str, timestamps: np.ndarray, timebase: Timebase
-) -> Probe:
-    """Index a video, and decode its first, middle and last keyframe."""
-    path = _path_of(library, video_id)
-    try:
-        times = library.frame_times(video_id)
-    except InputError as problem:
-        return Probe(video_id, path, broken=str(problem))
-    inside = np.unique(timestamps[timebase.is_inside(timestamps, times)])
-    chosen = (
-        inside[np.unique(np.linspace(0, len(inside) - 1, 3).astype(int))] if len(inside) else []
-    )
-    numbers = [int(timebase.clip_frames(float(t), times, 1, 0)[0]) for t in chosen]
-    undecodable = odd_size = ""
-    video = library.video(video_id)
-    is_folder = isinstance(video, FrameFolder)
-    if is_folder:
-        numbers += np.unique(np.linspace(0, len(times) - 1, SAMPLED).astype(int)).tolist()
-    # All in one pass; only where that fails one by one, to tell which.
-    numbers = sorted(set(numbers))
-    unread = [] if _why_unread(video, numbers) is None else numbers
-    for number in unread:
-        reason = _why_unread(video, [number])
-        if reason is not None:
-            if is_folder and _is_picture(Path(path), number):
-                odd_size = odd_size or reason
-            else:
-                undecodable = undecodable or f"frame {number}: {reason}"
-    lost = 0
-    if is_folder:
-        fps = library.frames_fps
-        from_0 = np.rint(video.times * fps)
-        lost = int(from_0[-1]) + 1 - len(times)
-    return Probe(video_id, path, times, lost, "", undecodable, odd_size)
-
-
-def _why_unread(video: Video, numbers: Sequence[int]) -> str | None:
-    """What keeps frames of ascending numbers from being read; None if nothing does."""
-    try:
-        for _ in video.walk(np.array(numbers, np.int64)):
-            pass
-    except InputError as problem:
-        return str(problem)
-    return None
 
 
 def check_probes(
@@ -147,18 +38,46 @@ def check_probes(
                     items=(probe.video_id,),
                 )
             )
+        if probe.lacking:
+            what = f"clips show frames that the copy does not have; here frame {probe.lacking[0]}"
+            found.append(Finding("prepared-lacking", probe.path, what, len(probe.lacking)))
     whole = [probe for probe in probes if not probe.broken]
     return [*found, *_short(whole, folder, timebase, clip), *_rates(whole, folder, timebase)]
 
 
-def check_unnamed(library: VideoLibrary, named: set[str], folder: str) -> list[Finding]:
-    """Videos of the folder that no table names."""
-    used = {_path_of(library, video_id) for video_id in named}
-    others = [name for name in library.video_ids if _path_of(library, name) not in used]
-    if not others:
+def check_listed(probes: Sequence[Probe], split: str, folder: Path) -> list[Finding]:
+    """Images of a split's list that are not there; the paths of the list begin at ``folder``."""
+    setting, lacking = f"data.{split}.frame_list", [probe for probe in probes if probe.missing]
+    if not lacking:
         return []
-    what = f"videos that no CSV names: {first_few(others, len(others))}"
-    return [Finding("video-unnamed", folder, what, len(others), items=tuple(others[:SHOWN]))]
+    if all(len(probe.missing) == len(probe.times) for probe in probes):
+        total = sum(len(probe.missing) for probe in lacking)
+        what = f"no image of the list is there; here {lacking[0].missing[0]}"
+        remedy = (
+            f"the paths of the list start at the first folder of data.{split}.videos, {folder}: is"
+            " that the folder of the frames?"
+        )
+        return [Finding("frame-missing", setting, what, total, remedy=remedy)]
+    found = []
+    for probe in lacking:
+        count, total = len(probe.missing), len(probe.times)
+        what = (
+            f"{count} of {total} images of {probe.video_id} are not there; here {probe.missing[0]}"
+        )
+        found.append(Finding("frame-missing", setting, what, count, items=(probe.video_id,)))
+    return found
+
+
+def check_unnamed(library: VideoLibrary, used: set[str], folder: str) -> list[Finding]:
+    """Videos of the folder whose paths no table uses; they are ``used`` from here on."""
+    others = {path_of(library, name): name for name in library.video_ids}
+    unused = {path: name for path, name in others.items() if path not in used}
+    if not unused:
+        return []
+    used.update(unused)
+    names = list(unused.values())
+    what = f"videos that no CSV names: {first_few(names, len(names))}"
+    return [Finding("video-unnamed", folder, what, len(names), items=tuple(names[:SHOWN]))]
 
 
 def _short(
@@ -190,31 +109,13 @@ def _rates(probes: Sequence[Probe], folder: str, timebase: Timebase) -> Iterator
     ]
     if odd:
         varying = sum(not probe.is_steady for probe in odd)
+        vary = f", or a varying one ({varying})" if varying else ""
         what = (
-            f"videos have another rate than data.timebase.fps={timebase.fps:g}, or a varying one"
-            f" ({varying}); here {odd[0].video_id}, {odd[0].rate:.2f} frames a second"
+            f"videos have another rate than data.timebase.fps={timebase.fps:g}{vary};"
+            f" here {odd[0].video_id}, {odd[0].rate:.2f} frames a second"
         )
         yield Finding("video-rate", folder, what, len(odd), items=_ids(odd))
 
 
 def _ids(probes: Sequence[Probe]) -> tuple[str, ...]:
     return tuple(probe.video_id for probe in probes[:SHOWN])
-
-
-def _path_of(library: VideoLibrary, video_id: str) -> str:
-    """Where a video lies; its id where that is open."""
-    try:
-        return str(library.place(video_id).path)
-    except InputError:
-        return f"video {video_id}"
-
-
-def _is_picture(folder: Path, number: int) -> bool:
-    """Whether the ``number``-th image of a folder can be decoded by itself."""
-    if not folder.is_dir():
-        return False
-    names = sorted((path.name for path in folder.iterdir() if is_image(path.name)), key=number_in)
-    try:
-        return FrameFolder(folder, 1.0, [names[number]], np.zeros(1)).shape[0] == 1
-    except InputError:
-        return False

@@ -158,10 +158,25 @@ def test_problems_are_told_one_by_one(tmp_path: Path, block_bytes: int) -> None:
 def test_a_file_held_to_the_official_form_has_no_tabs(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(ROW.replace(b",", b"\t") * 2)
-    assert len(read(path)) == 2
     problems: list[Problem] = []
-    assert read(path, on_problem=problems.append) == []
+    assert len(read(path, on_problem=problems.append)) == len(read(path)) == 2
+    assert problems == []
+    assert read(path, on_problem=problems.append, official=True) == []
     assert [(p.line, p.got) for p in problems] == [(1, "1 columns"), (2, "1 columns")]
+    with pytest.raises(InputError, match=r"x.csv:1: expected 2, 7 or 8 columns"):
+        read(path, official=True)
+
+
+def test_a_file_held_to_the_official_form_has_no_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + ROW)
+    problems: list[Problem] = []
+    assert len(read(path, on_problem=problems.append)) == len(read(path)) == 1
+    assert problems == []
+    assert len(read(path, on_problem=problems.append, official=True)) == 1
+    assert [(p.line, p.expected) for p in problems] == [(1, "no byte-order mark in front")]
+    with pytest.raises(InputError, match="expected no byte-order mark in front"):
+        read(path, official=True)
 
 
 def test_many_rows_behind_a_quote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

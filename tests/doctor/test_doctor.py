@@ -196,13 +196,6 @@ def blank_row(w: World) -> str:
     return w.insert([""], place=3)
 
 
-def byte_order_mark(w: World) -> str:
-    rows = w.rows()
-    rows[0][0] = "\ufeff" + rows[0][0]
-    w.write(rows)
-    return w.at("train.csv", 0)
-
-
 def blank_in_id(w: World) -> str:
     rows = w.rows()
     return w.set(0, f"{rows[w.people()[4]][0]} ")
@@ -397,8 +390,10 @@ def other_suffix(w: World) -> str:
 
 def two_videos(w: World) -> str:
     video = w.video()
-    w.path("videos/more").mkdir()
-    shutil.copy(video, w.path("videos/more"))
+    for folder in ("videos/one", "videos/other"):
+        w.path(folder).mkdir()
+        shutil.copy(video, w.path(folder))
+    video.unlink()
     return w.first_row_of(video.stem)
 
 
@@ -504,6 +499,12 @@ def box_on_no_keyframe(w: World) -> str:
     return w.insert([row[0], "0000", *row[2:]], "proposals_val.csv")
 
 
+def all_excluded(w: World) -> str:
+    times = sorted({(row[0], row[1]) for row in w.rows("val.csv")})
+    w.write([list(row) for row in times], "val_excluded.csv")
+    return str(w.path("val_excluded.csv"))
+
+
 def percent(w: World) -> str:
     return w.set(7, "93", "proposals_val.csv")
 
@@ -533,6 +534,11 @@ def changed_proposals(w: World) -> str:
     return str(w.path("proposals_val.csv"))
 
 
+def deep_provenance(w: World) -> str:
+    w.path("proposals_val.csv.json").write_text("[" * 200000)
+    return str(w.path("proposals_val.csv"))
+
+
 def labelled_boxes(w: World) -> str:
     """One with the label -1 (no action) is sound, -2 is not."""
     rows = [[*row[:6], "-1", row[7]] for row in w.rows("proposals_train.csv")[:9]]
@@ -542,13 +548,126 @@ def labelled_boxes(w: World) -> str:
     return w.at("labelled.csv", 3)
 
 
+def labelled_in_val(w: World) -> str:
+    """Training on the labelled boxes of a keyframe that is scored."""
+    row = w.rows("proposals_val.csv")[0]
+    w.write([[*row[:6], "-1", row[7]]], "labelled.csv")
+    w.settings.append("data.train.labelled_boxes=[labelled.csv]")
+    return w.at("val.csv", [other[:2] for other in w.rows("val.csv")].index(row[:2]))
+
+
+def semicolons(w: World) -> str:
+    w.write([[";".join(row)] for row in w.rows()])
+    return w.at("train.csv", 0)
+
+
+def folder_for_a_file(w: World) -> str:
+    w.settings.append("data.train.annotations=[videos]")
+    return str(w.path("videos"))
+
+
+def no_scored_map(w: World) -> str:
+    w.settings.append("data.eval_label_map=nowhere.pbtxt")
+    return "data.eval_label_map"
+
+
+def scored_beyond_the_model(w: World) -> str:
+    w.settings.append("data.eval_label_map=ava_60")
+    return "data.eval_label_map"
+
+
+def label_map_from_0(w: World) -> str:
+    labels_from_0(w)
+    text = w.path("labelmap.pbtxt").read_text()
+    w.write([[text.replace("id: 1\n", "id: 0\n")]], "labelmap.pbtxt")
+    return "data.label_map"
+
+
+def first_label_for_the_csvs_only(w: World) -> str:
+    w.settings.append("data.first_label=0")
+    return labels_from_0(w)
+
+
+def first_label_for_the_map_only(w: World) -> str:
+    """Labels from 1 on, a label map from 0."""
+    items = [f'item {{\n  name: "c{i}"\n  id: {i}\n}}' for i in range(80)]
+    w.write([[item] for item in items], "labelmap.pbtxt")
+    w.settings.append("data.first_label=0")
+    return w.at("train.csv", next(i for i in w.people() if w.rows()[i][6] == "80"))
+
+
+def first_label_of_ava(w: World) -> str:
+    w.settings += ["data.first_label=0", "data.label_map=ava_80"]
+    return w.at("train.csv", next(i for i in w.people() if w.rows()[i][6] == "80"))
+
+
+def start_elsewhere(w: World) -> str:
+    """No start but 0 and 900 is ever advised: it would be that of all videos."""
+    w.map_times(lambda t: t + 100, "train.csv", "proposals_train.csv", "train_excluded.csv")
+    return w.at("train.csv", 0)
+
+
+def a_few_frame_numbers(w: World) -> str:
+    """One video's keyframes are frames; the others' are seconds."""
+    rows, video_id = w.rows(), w.rows()[0][0]
+    w.write([[r[0], str(15 * int(r[1]) + 1), *r[2:]] if r[0] == video_id else r for r in rows])
+    return w.at("train.csv", 0)
+
+
+def images_at_another_rate(w: World) -> str:
+    folder = w.extract()
+    for place, path in enumerate(sorted(folder.iterdir())):
+        if place % 3:
+            path.unlink()
+    for number, path in enumerate(sorted(folder.iterdir()), 1):
+        path.rename(folder / f"{number:06d}.png")
+    times = [int(row[1]) if row[0] == folder.name else 0 for row in w.rows()]
+    return w.at("train.csv", next(place for place, time in enumerate(times) if time > 4))
+
+
+def frame_list(w: World) -> Path:
+    """All videos as lists of images below ``frames``; the list."""
+    lines = ["original_vido_id video_id frame_id path labels"]
+    for number, path in enumerate(sorted(w.path("videos").iterdir())):
+        folder = w.path("frames") / path.stem
+        folder.mkdir(parents=True)
+        file = VideoFile(path)
+        for frame, pixels in enumerate(file.walk(np.arange(len(file.times)))):
+            cv2.imwrite(str(folder / f"{frame:06d}.jpg"), pixels)
+            lines.append(f'{path.stem} {number} {frame} {path.stem}/{frame:06d}.jpg ""')
+    w.path("list.csv").write_text("\n".join(lines) + "\n")
+    for split in ("train", "val", "test"):
+        w.settings += [f"data.{split}.frame_list=list.csv", f"data.{split}.videos=[frames]"]
+    return w.path("list.csv")
+
+
+def lost_list(w: World) -> str:
+    frame_list(w).unlink()
+    return "data.train.frame_list"
+
+
+def lost_image_of_a_list(w: World) -> str:
+    frame_list(w)
+    (w.path("frames") / w.rows()[0][0] / "000010.jpg").unlink()
+    return "data.train.frame_list"
+
+
+def list_of_another_folder(w: World) -> str:
+    frame_list(w)
+    w.path("frames").rename(w.path("images"))
+    return "data.train.frame_list"
+
+
+def percents(w: World) -> str:
+    return w.map_boxes(lambda b: [100 * v for v in b], "train.csv")
+
+
 # What is planted, the code it has, and the codes that come with it; "..." in a remedy.
 FAULTS: list[tuple[Callable[[World], str], str, set[str], str]] = [
     (nine_columns, "row-columns", set(), ""),
     (no_number, "cell-number", set(), ""),
     (header, "header-line", set(), "delete the line"),
     (blank_row, "blank-row", set(), ""),
-    (byte_order_mark, "byte-order-mark", set(), "UTF-8"),
     (blank_in_id, "id-blanks", {"video-missing", "proposals-lacking"}, ""),
     (time_is_nan, "time-not-finite", set(), ""),
     (person_id_is_a_score, "person-id", set(), ""),
@@ -565,7 +684,7 @@ FAULTS: list[tuple[Callable[[World], str], str, set[str], str]] = [
     (sizes, "box-empty", {"proposals-astray"}, "width and height"),
     (unknown_label, "label-unknown", {"person-unlabelled"}, "data.label_map"),
     (negative_label, "label-negative", {"person-unlabelled"}, ""),
-    (labels_from_0, "label-zero", {"person-unlabelled", "class-unseen"}, "data.first_label=0"),
+    (labels_from_0, "label-zero", {"person-unlabelled", "class-unseen"}, "add 1 to the CSV's"),
     (second_pose, "pose-twice", set(), ""),
     (class_only_in_val, "class-unseen", set(), ""),
     (another_class, "class-empty", set(), ""),
@@ -607,6 +726,34 @@ FAULTS: list[tuple[Callable[[World], str], str, set[str], str]] = [
     (mirrored_proposals, "proposals-astray", set(), "pixels or fractions"),
     (changed_proposals, "proposals-changed", set(), ""),
     (labelled_boxes, "label-negative", {"person-unlabelled"}, ""),
+    (labelled_in_val, "split-keyframe", {"split-video"}, ""),
+    (all_excluded, "nothing-left", set(), "data.SPLIT.excluded"),
+    (deep_provenance, "proposals-changed", set(), ""),
+    (semicolons, "row-columns", set(), "separated by ';': write commas or tabs"),
+    (folder_for_a_file, "file-missing", set(), "name a file in it"),
+    (no_scored_map, "setting-wrong", set(), ""),
+    (scored_beyond_the_model, "setting-wrong", set(), "data.label_map's classes"),
+    (label_map_from_0, "label-map-unreadable", set(), "set data.first_label=0 where"),
+    (
+        first_label_for_the_csvs_only,
+        "label-unknown",
+        {"person-unlabelled"},
+        "add 1 to the CSV's labels",
+    ),
+    (
+        first_label_for_the_map_only,
+        "label-unknown",
+        {"person-unlabelled"},
+        "subtract 1 from the CSV's labels",
+    ),
+    (first_label_of_ava, "label-unknown", {"person-unlabelled"}, "set data.first_label=1"),
+    (start_elsewhere, "time-outside", set(), "correct the timestamp"),
+    (a_few_frame_numbers, "time-outside", {"proposals-lacking"}, "data.timebase.unit=frames"),
+    (images_at_another_rate, "time-outside", set(), "another rate than data.timebase.fps=15?"),
+    (lost_list, "file-missing", set(), ""),
+    (lost_image_of_a_list, "frame-missing", set(), ""),
+    (list_of_another_folder, "frame-missing", set(), "the first folder of data.train.videos, "),
+    (percents, "box-pixels", {"proposals-astray"}, "divide by 100 if these are percent"),
 ]
 
 
@@ -634,7 +781,116 @@ def test_a_planted_fault(
 
 
 def test_every_rule_is_planted() -> None:
-    assert {code for _, code, _, _ in FAULTS} | {"row-unreadable"} == set(RULES)
+    assert {code for _, code, _, _ in FAULTS} | {"row-unreadable", "prepared-lacking"} == set(RULES)
+
+
+def test_tabs_and_a_byte_order_mark_are_sound(world: World) -> None:
+    for path in world.folder.glob("*.csv"):
+        text = "\ufeff" + path.read_text().replace(",", "\t")
+        path.unlink()
+        path.write_text(text)
+    code, report = examine(world)
+    assert (code, report["findings"]) == (0, [])
+    assert report["splits"][0]["people"] > 100
+
+
+def test_a_list_of_frames_is_sound(world: World) -> None:
+    frame_list(world)
+    code, report = examine(world)
+    assert (code, report["findings"]) == (0, [])
+
+
+def test_prepared_copies(world: World) -> None:
+    world.settings += ["data.prepared=prepared", "data.num_frames=4"]
+    _, report = examine(world)
+    assert [found["code"] for found in report["findings"]] == ["not-prepared"]  # once
+    world.path("prepared").mkdir()
+    code, report = examine(world)
+    missing = [found for found in report["findings"] if found["code"] == "video-missing"]
+    assert code == 1
+    assert {found["remedy"] for found in missing} == {"run `ava-detect prepare` again"}
+    row = world.rows()[world.people()[0]]
+    world.insert(row[:2], "train_excluded.csv")
+    settings = [f"data.root={world.folder}", "data.label_map=labelmap.pbtxt", "prepare.workers=2"]
+    assert main(["prepare", "demo/ava", *settings, *world.settings]) == 0
+    code, report = examine(world)
+    assert code == 0
+    assert {found["code"] for found in report["findings"]} <= {
+        *("excluded-annotated", "proposals-unlisted", "video-rate")
+    }
+    world.settings.append("data.sampling_rate=2")
+    code, report = examine(world)
+    lacking = [found for found in report["findings"] if found["code"] == "prepared-lacking"]
+    assert code == 1
+    assert len(lacking) == 9
+    assert lacking[0]["place"].startswith(str(world.path("prepared")))
+    assert "here frame " in lacking[0]["what"]
+    assert lacking[0]["remedy"] == "run `ava-detect prepare` again"
+
+
+def test_what_cannot_be_read_may_be_left_out(world: World) -> None:
+    world.settings.append("data.on_error=skip")
+    missing_video(world)
+    world.video(1).write_bytes(b"this is no video" * 100)
+    code, report = examine(world)
+    assert code == 0
+    severities = {found["code"]: found["severity"] for found in report["findings"]}
+    assert severities == {"video-missing": "warning", "video-broken": "warning"}
+    assert report["counts"] == {"error": 0, "warning": 2, "note": 0}
+
+
+def test_videos_are_unnamed_only_where_all_tables_and_folders_are_known(world: World) -> None:
+    unnamed_video(world)
+    world.path("more").mkdir()
+    world.settings.append("data.train.videos=[more, videos]")
+
+    def unnamed() -> list[list[str]]:
+        findings = examine(world)[1]["findings"]
+        return [found["items"] for found in findings if found["code"] == "video-unnamed"]
+
+    assert unnamed() == [["another"]]
+    world.settings.append("data.val.videos=[nowhere]")
+    assert unnamed() == []
+    world.settings.pop()
+    world.path("val.csv").unlink()
+    assert unnamed() == []
+
+
+def test_a_shared_video_is_told_of_the_file_that_names_it(world: World) -> None:
+    place = same_video_apart(world)
+    line = place.rpartition(":")[2]
+    world.path("val.csv").rename(world.path("second.csv"))
+    world.write(world.rows("second.csv")[:3], "val.csv")
+    world.settings.append("data.val.annotations=[val.csv, second.csv]")
+    found = [f for f in examine(world)[1]["findings"] if f["code"] == "split-video-apart"]
+    assert [f["place"] for f in found] == [f"{world.path('second.csv')}:{line}"]
+
+
+def test_nothing_that_a_terminal_acts_on_is_printed(
+    world: World, capsys: pytest.CaptureFixture
+) -> None:
+    world.set(0, "bad\x1b[31m\u2028id")
+    another_class(world)
+    text = world.path("labelmap.pbtxt").read_text()
+    world.write([[text.replace("swim", "swim\x07")]], "labelmap.pbtxt")
+    _, report = examine(world)
+    out = capsys.readouterr().out
+    assert all(letter.isprintable() or letter == "\n" for letter in out)
+    (missing,) = [found for found in report["findings"] if found["code"] == "video-missing"]
+    assert missing["items"] == ["bad\\x1b[31m\\u2028id"]
+
+
+def test_notes_come_last_and_those_without_a_remedy_in_one_line(
+    world: World, capsys: pytest.CaptureFixture
+) -> None:
+    other_rate(world)
+    row_twice(world)
+    _, report = examine(world)
+    out = capsys.readouterr().out
+    assert [found["severity"] for found in report["findings"]] == ["warning", *["note"] * 3]
+    assert out.index("warning: row-twice") < out.index("\nnotes\n") < out.index("note: video-rate")
+    assert out.count("why:") == 1
+    assert "varying" not in report["findings"][1]["what"]
 
 
 def test_a_nearest_name_is_told(world: World) -> None:
@@ -653,6 +909,12 @@ def test_ids_that_count_from_0_are_sound_where_the_setting_says_so(world: World)
     world.settings.append("data.first_label=0")
     code, report = examine(world)
     assert (code, report["findings"]) == (0, [])
+    assert {entry["id"] for entry in report["classes"]} == ids  # as data.classes takes them
+    world.settings.append(f"data.classes={sorted(ids)}")
+    assert examine(world)[0] == 0
+    world.write([*([item] for item in items), ['item { name: "swim" id: 70 }']], "labelmap.pbtxt")
+    (found,) = examine(World(world.folder, world.settings[:-1]))[1]["findings"]
+    assert found["items"] == ["70 swim"]
 
 
 def test_a_pickle_of_mmaction2(world: World) -> None:
@@ -669,6 +931,7 @@ def test_a_pickle_of_mmaction2(world: World) -> None:
     world.path("boxes.pkl").write_bytes(b"no pickle")
     code, report = examine(world)
     assert (code, [found["code"] for found in report["findings"]]) == (1, ["file-unreadable"])
+    assert "boxes.pkl" not in report["findings"][0]["what"]  # it is named beside it
 
 
 def test_many_rows_of_a_kind_are_one_finding(world: World, capsys: pytest.CaptureFixture) -> None:
