@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import torch
 
@@ -136,9 +136,13 @@ class ProgressLog(StatusLine):
         self._waited += time.perf_counter() - start
 
     def step(self, done: int, *, loss: float, lr: float, clips: int, people: int) -> None:
-        """Take in the figures of the step that makes it ``done`` finished ones, over all ranks."""
+        """Take in the figures of the step that makes it ``done`` finished ones, over all ranks.
+
+        ``loss`` is the mean over the step's people; that of the interval is the mean over all of
+        its people, and not known where crops have shown nobody.
+        """
         self._steps += 1
-        self._loss += loss
+        self._loss += loss * people
         self._clips += clips
         self._people += people
         now = time.perf_counter()
@@ -153,7 +157,7 @@ class ProgressLog(StatusLine):
         steps_per_s = (done - self._first_step) / (now - self._start)
         figures = {
             "step": done,
-            "loss": self._loss / self._steps,
+            "loss": self._loss / self._people if self._people else None,
             "lr": lr,
             "clips_per_s": round(self._clips / seconds, 3),
             "people_per_s": round(self._people / seconds, 3),
@@ -185,9 +189,10 @@ def peak_memory_gb(device: torch.device) -> float:
     return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
 
 
-def _sentence(figures: dict[str, float], num_steps: int) -> str:
+def _sentence(figures: dict[str, Any], num_steps: int) -> str:
+    loss = "of nobody" if figures["loss"] is None else f"{figures['loss']:.4f}"
     return (
-        f"train {figures['step']}/{num_steps}  loss {figures['loss']:.4f}  lr {figures['lr']:.2e}  "
+        f"train {figures['step']}/{num_steps}  loss {loss}  lr {figures['lr']:.2e}  "
         f"{figures['clips_per_s']:.1f} clips/s  {figures['people_per_s']:.1f} people/s  "
         f"{_pace(figures['step_s'], figures['data_s'], 1)} a step  {figures['memory_gb']:.1f} GB  "
         f"{_clock(figures['eta_s'])} left"

@@ -64,6 +64,18 @@ def test_the_figures_of_an_interval(clock, tmp_path, monkeypatch):
     ]
 
 
+def test_the_loss_is_that_of_all_people_and_unknown_of_nobody(clock, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    stream = io.StringIO()
+    with ProgressLog(4, metrics_path=path, every_steps=2, stream=stream) as log:
+        for done, (loss, people) in enumerate([(1.0, 3), (5.0, 1), (0.0, 0), (0.0, 0)], 1):
+            clock(1.0)
+            log.step(done, loss=loss, lr=0.1, clips=2, people=people)
+    figures = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["loss"] for line in figures] == [2.0, None]
+    assert "train 4/4  loss of nobody  lr" in stream.getvalue()
+
+
 def test_slow_steps_are_told_after_some_seconds(clock):
     stream = io.StringIO()
     run(ProgressLog(5, every_seconds=10, stream=stream), clock, range(1, 5), seconds=6.0)
