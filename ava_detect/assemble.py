@@ -50,7 +50,9 @@ class Split:
 def build_device(config: Config) -> torch.device:
     """The device that runs the models."""
     if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("cpu")
     try:
         return torch.empty(0, device=config.device).device
     except (RuntimeError, AssertionError) as error:

@@ -20,16 +20,19 @@ Arguments = argparse.Namespace
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0, 2 on bad input, or what the command says)."""
     arguments = parse(argv)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    rank = os.environ.get("RANK", "0")
+    level = logging.INFO if rank == "0" else logging.ERROR
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s")
     try:
-        _require_one_process()
+        if not getattr(arguments, "parallel", False):
+            _require_one_process()
         code = arguments.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads along, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{'' if rank == '0' else f'process {rank}: '}error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -42,8 +45,8 @@ def _require_one_process() -> None:
     processes = os.environ.get("WORLD_SIZE", "1")
     if processes != "1":
         raise InputError(
-            f"WORLD_SIZE: this version works as one process, got {processes}; start it without"
-            " torchrun"
+            f"WORLD_SIZE: expected one process, got {processes}; only train, evaluate and export"
+            " work as several: start this command without torchrun"
         )
 
 
@@ -89,12 +92,20 @@ def build_parser() -> CommandParser:
         "fine-tune the person detector on a CSV's boxes",
     )
     _add(commands, "propose", _propose, "person boxes of every keyframe of a split, as a CSV")
-    _add(commands, "train", _train, "train the action detector; the same command again resumes")
-    _add(commands, "evaluate", _evaluate, "score a checkpoint: detections.csv, metrics.json, mAP")
+    train = _add(
+        commands, "train", _train, "train the action detector; the same command again resumes"
+    )
+    evaluate = _add(
+        commands, "evaluate", _evaluate, "score a checkpoint: detections.csv, metrics.json, mAP"
+    )
+    for command in (train, evaluate):
+        command.epilog = f"{command.epilog}; or with torchrun --nproc-per-node N -m ava_detect ..."
+        command.set_defaults(parallel=True)
 
     export = _add(
         commands, "export", _export, "write the challenge file of `split=val` or `split=test`"
     )
+    export.set_defaults(parallel=True)
     export.add_argument("-o", "--output-file", type=Path, required=True, metavar="CSV")
 
     describe = _add(commands, "describe", _describe, "parameters and multiply-adds, per pathway")
@@ -264,21 +275,24 @@ def _propose(config: Config, _: Arguments) -> None:
 
 
 def _train(config: Config, _: Arguments) -> None:
+    from ava_detect.commands.parallel import run_together
     from ava_detect.commands.train import train
 
-    print(train(config))
+    run_together(lambda: train(config))
 
 
 def _evaluate(config: Config, _: Arguments) -> None:
     from ava_detect.commands.evaluate import evaluate
+    from ava_detect.commands.parallel import run_together
 
-    print(evaluate(config).text())
+    run_together(lambda: evaluate(config).text())
 
 
 def _export(config: Config, arguments: Arguments) -> None:
     from ava_detect.commands.export import export
+    from ava_detect.commands.parallel import run_together
 
-    print(export(config, arguments.output_file))
+    run_together(lambda: export(config, arguments.output_file))
 
 
 def _convert(arguments: Arguments) -> None:

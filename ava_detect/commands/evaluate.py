@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ava_detect.assemble import build_eval_label_map, build_videos, load_split, split_section
 from ava_detect.clips import ClipSource
 from ava_detect.commands.people import boxes_to_score, proposals_path
@@ -16,6 +18,7 @@ from ava_detect.commands.scoring import open_detector, score_people
 from ava_detect.config import Config
 from ava_detect.data.batch import Unreadable
 from ava_detect.data.loaders import count_by_video, unread_text
+from ava_detect.engine import distributed
 from ava_detect.proposals.files import file_digest
 from ava_eval import FrameMap
 from ava_eval import evaluate as frame_map
@@ -72,17 +75,23 @@ def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -
         preview=config.output / f"preview{suffix}.png",
         unread=unread,
     )
+    if distributed.is_main():
+        _write(config, videos, done, detections)
+    return done
+
+
+def _write(config: Config, videos: ClipSource, done: Evaluation, detections: pd.DataFrame) -> None:
+    """Write the files of an evaluation."""
     write_detections(detections, done.detections)
     with atomic_path(done.metrics) as temporary:
-        facts = result.to_json(_inputs(config)) | {
+        facts = done.result.to_json(_inputs(config)) | {
             "split": config.split,
             "boxes": config.evaluation.boxes,
             "videos": _fingerprint(videos, detections["video_id"]),
-            "skipped": _skipped(unread),
+            "skipped": _skipped(done.unread),
         }
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     save_preview(config, videos, detections, done.preview)
-    return done
 
 
 def _fingerprint(videos: ClipSource, video_ids: Iterable[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ava_detect.commands.people import boxes_to_score
 from ava_detect.commands.scoring import open_detector, score_people
 from ava_detect.config import Config
 from ava_detect.data.loaders import count_by_video, unread_text
+from ava_detect.engine import distributed
 from ava_eval.atomic import require_writable
 from ava_eval.submission import write_submission
 
@@ -18,13 +19,18 @@ _log = logging.getLogger(__name__)
 
 
 def export(config: Config, path: Path, videos: ClipSource | None = None) -> str:
-    """Write the challenge file of a split; returns a line on what is in it and what is not."""
+    """Write the challenge file of a split; returns a line on what is in it and what is not.
+
+    Of several processes the main one does so; the others return "".
+    """
     require_writable(path)
     videos = videos or build_videos(config, config.split)
     data = load_split(config, config.split, videos)
     detector = open_detector(config)
     boxes = boxes_to_score(config, config.split, data)
     detections, unread = score_people(config, detector, videos, boxes, data.keyframes)
+    if not distributed.is_main():
+        return ""
     counts = write_submission(
         detections, path, build_eval_label_map(config), keyframes=data.keyframes
     )

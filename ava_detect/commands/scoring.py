@@ -20,6 +20,7 @@ from ava_detect.data.keyframes import detection_keyframes
 from ava_detect.data.loaders import ClipLoader
 from ava_detect.data.transforms import EvalTransform
 from ava_detect.data.walk import WalkedClips
+from ava_detect.engine import distributed
 from ava_detect.engine.evaluate import join_detections, score_boxes
 from ava_detect.engine.logs import StatusLine
 from ava_detect.inference.detector import Detector
@@ -53,7 +54,8 @@ def score_people(
     """Detections of every person in ``boxes`` and every class that is scored.
 
     And those of the ``keyframes`` that could not be read, whose people have none; there are such
-    only where ``data.on_error`` is skip.
+    only where ``data.on_error`` is skip. Several processes share the keyframes, and all get the
+    whole.
     """
     settings, data = config.evaluation, config.data
     clips = WalkedClips(
@@ -62,6 +64,8 @@ def score_people(
         build_sampling(config),
         EvalTransform(settings.short_side),
         settings.batch_size,
+        distributed.rank(),
+        distributed.world_size(),
     )
     loader = ClipLoader(clips, workers=data.workers, skip=data.on_error == "skip")
     rows, scores = score_boxes(
@@ -82,7 +86,7 @@ def score_people(
         action_ids=build_eval_label_map(config)["action_id"],
         use_person_score=settings.multiply_person_score,
     )
-    unread = loader.unreadable
+    unread = [problem for part in distributed.gather_objects(loader.unreadable) for problem in part]
     if loader.skip:
         unread = [*unread, *_without_video(config, videos, keyframes, unread)]
     return detections, unread

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -69,10 +69,11 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
 
     torch.manual_seed(config.seed)
     model = build_model(config, len(label_map)).to(device)
-    optimizer = _optimizer(config, model)
     newest = checkpoints.latest(config.output)
     if newest is None:
         _start(config, label_map, model)
+    model = _with_norms(config, model, device)
+    optimizer = _optimizer(config, model)
     average = WeightAverage(model, config.optim.ema) if config.optim.ema else None
     first_step = 0
     if newest is not None:
@@ -80,6 +81,8 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
         checkpoints.restore(newest, model=model, optimizer=optimizer, average=average)
         first_step = newest.step
         _log.info("resuming %s after step %d", config.output, first_step)
+    if distributed.rank():  # of one seed, so that processes do not drop out the same units
+        torch.manual_seed(config.seed + distributed.rank() * 10**9 + first_step)
 
     content: dict[str, Any] = {
         "model": model,
@@ -128,6 +131,11 @@ def _batches(
 ) -> ClipLoader:
     """The clips of the steps that are left."""
     data, augment, optim = config.data, config.augment, config.optim
+    if optim.batch_size % distributed.world_size():
+        raise InputError(
+            f"optim.batch_size: expected a multiple of the {distributed.world_size()} processes,"
+            f" got {optim.batch_size}: it counts the clips of all of them"
+        )
     transform = TrainTransform(
         short_side=augment.short_side,
         crop=augment.crop,
@@ -147,6 +155,20 @@ def _batches(
         distributed.world_size(),
     )
     return ClipLoader(clips, batches, data.workers, skip=data.on_error == "skip")
+
+
+def _with_norms(config: Config, model: ActionDetector, device: torch.device) -> ActionDetector:
+    """The model with the batch norms that the config asks for."""
+    if config.optim.batch_norm == "frozen":
+        model.freeze_norms()
+    if config.optim.batch_norm == "synchronised":
+        if device.type != "cuda":
+            raise InputError(
+                f"optim.batch_norm: synchronised needs GPUs, got device {device}; on CPUs use"
+                " trainable or frozen"
+            )
+        model = cast(ActionDetector, torch.nn.SyncBatchNorm.convert_sync_batchnorm(model))
+    return model
 
 
 def _optimizer(config: Config, model: torch.nn.Module) -> torch.optim.Optimizer:

@@ -285,6 +285,11 @@ class OptimSection(Section):
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="decay of the averaged weights that are evaluated; 0 is none"
     )
+    batch_norm: Literal["trainable", "frozen", "synchronised"] = Field(
+        "trainable",
+        description="statistics of each process's clips; those that the weights came with, nothing"
+        " of the norms being trained; or statistics of all processes' clips (GPUs only)",
+    )
     loss_reduction: Literal["mean", "sum_classes"] = Field(
         "mean", description="mean over people and classes, or sum over classes and mean over people"
     )

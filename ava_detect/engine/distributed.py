@@ -1,16 +1,35 @@
 """The only file that knows ``torch.distributed``: one process is the same code, without any set-up.
 
-Whoever starts several processes (torchrun) calls ``torch.distributed.init_process_group()`` before;
-its default backend takes tensors of the CPU and of the GPU alike, which these functions rely on.
+``joined`` meets the processes that torchrun has started; the default backend takes tensors of the
+CPU and of the GPU alike, which these functions rely on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Work with the other processes that torchrun has started, each with a GPU of its own if any.
+
+    Alone, nothing happens. After an error this process just ends: torchrun ends the others, which
+    may wait for it.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group()
+    yield
+    dist.destroy_process_group()
 
 
 def _started() -> bool:
@@ -59,12 +78,26 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Add up the gradients of all processes in place.
 
     A sum, not a mean: each process has already divided its loss by the people of all of them.
-    A parameter without gradient counts as zero, so that all processes reduce the same tensors.
+    A parameter without gradient counts as zero, so that all processes reduce the same numbers;
+    these travel together, for each message takes its time.
     """
     if world_size() == 1:
         return
-    for parameter in parameters:
-        if parameter.requires_grad:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            dist.all_reduce(parameter.grad)
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+    for some in _by_kind(grads):
+        total = torch.cat([grads[place].flatten() for place in some])
+        dist.all_reduce(total)
+        parts = total.split([grads[place].numel() for place in some])
+        for place, part in zip(some, parts, strict=True):
+            grads[place].copy_(part.view(grads[place].shape))
+    for parameter, grad in zip(trained, grads, strict=True):
+        parameter.grad = grad
+
+
+def _by_kind(tensors: list[torch.Tensor]) -> list[list[int]]:
+    """The places of tensors of one type and device each."""
+    kinds: dict[tuple[torch.dtype, torch.device], list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        kinds.setdefault((tensor.dtype, tensor.device), []).append(place)
+    return list(kinds.values())

@@ -32,6 +32,7 @@ class ActionDetector(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.frozen_norms = False
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
@@ -41,6 +42,24 @@ class ActionDetector(nn.Module):
         f32[B,C] with a clip head.
         """
         return self.head(self.backbone(self.normalise(frames)), rois)
+
+    def freeze_norms(self) -> None:
+        """From now on batch norms keep their statistics, their scale and their shift."""
+        self.frozen_norms = True
+        for norm in self._norms():
+            norm.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> ActionDetector:
+        """See ``nn.Module.train``; frozen batch norms stay as in evaluation."""
+        super().train(mode)
+        if self.frozen_norms:
+            for norm in self._norms():
+                norm.eval()
+        return self
+
+    def _norms(self) -> list[nn.Module]:
+        return [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
     def normalise(self, frames: Tensor) -> Tensor:
         """u8[B,T,H,W,3] -> f32[B,3,T,H,W], channels last in memory."""

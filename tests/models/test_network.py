@@ -36,6 +36,27 @@ def test_a_batch_without_people_gives_no_scores(tiny_detector, clips: torch.Tens
     assert tiny_detector()(clips, torch.empty(0, 5)).shape == (0, 5)
 
 
+def test_frozen_norms_learn_nothing_while_the_rest_does(
+    tiny_detector, clips: torch.Tensor, rois: torch.Tensor
+) -> None:
+    model = tiny_detector(pathways="slowfast", block="basic")
+    model.freeze_norms()
+    norms = {name for name, m in model.named_modules() if "BatchNorm" in type(m).__name__}
+    assert norms
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(2):
+        model.eval()
+        model.train()
+        model(clips, rois).square().sum().backward()
+        optimizer.step()
+    changed = {
+        key for key, value in model.state_dict().items() if not torch.equal(before[key], value)
+    }
+    assert changed
+    assert not {key for key in changed if key.rpartition(".")[0] in norms}
+
+
 @pytest.mark.parametrize("pathways", ["slowfast", "slow", "fast"])
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 def test_every_parameter_receives_a_gradient(

@@ -1,0 +1,123 @@
+"""Several processes train and score as one does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from ava_detect.synthetic import make_world
+from ava_eval import read_detections
+
+STEPS = 20
+SETTINGS = (
+    f"optim.steps={STEPS}",
+    "optim.warmup_steps=5",
+    "optim.batch_size=4",
+    "optim.name=sgd",
+    "optim.lr=0.0005",  # small: rounding must not grow into another run
+    "optim.batch_norm=frozen",
+    "precision=float32",
+    "log_every=1",
+    "save_every=7",
+    "evaluation.min_score=0",
+    "evaluation.boxes=groundtruth",
+    "evaluation.batch_size=2",
+    "data.cache_gb=0",
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    make_world(folder, seed=3, train_videos=3, val_videos=2, test_videos=0, seconds=5, workers=1)
+    return folder
+
+
+def run(world: Path, output: Path, command: str, *words: str, processes: int = 1) -> str:
+    """What a command prints, alone or as several processes."""
+    launcher = [sys.executable]
+    if processes > 1:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        launcher += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
+        launcher += ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    arguments = ["-m", "ava_detect", command, "demo/ava", f"data.root={world}"]
+    done = subprocess.run(
+        [*launcher, *arguments, f"output={output}", *SETTINGS, *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def losses(folder: Path) -> pd.DataFrame:
+    return pd.read_json(folder / "metrics.jsonl", lines=True)
+
+
+@pytest.fixture(scope="module")
+def runs(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """What one process has trained, and what two have."""
+    one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
+    assert run(world, one, "train").splitlines() == [str(one / "final.pt")]
+    assert run(world, two, "train", processes=2).splitlines() == [str(two / "final.pt")]
+    return one, two
+
+
+def test_two_processes_train_as_one(runs: tuple[Path, Path]) -> None:
+    first, second = map(losses, runs)
+    assert first["step"].tolist() == second["step"].tolist() == list(range(1, STEPS + 1))
+    assert (first["loss"] - second["loss"]).abs().max() < 1e-5
+    before, after, other = (
+        torch.load(path, weights_only=True)["model"]
+        for path in (
+            runs[0] / "step-00000014.pt",
+            runs[0] / "final.pt",
+            runs[1] / "final.pt",
+        )
+    )
+    moved = max(float((after[key] - before[key]).abs().max()) for key in after)
+    assert moved > 1e-4  # in six steps; much more than what may differ
+    for key, value in after.items():
+        torch.testing.assert_close(other[key], value, rtol=1e-5, atol=1e-5, msg=key)
+
+
+def test_two_processes_score_as_one(world: Path, runs: tuple[Path, Path]) -> None:
+    for processes, output in enumerate(runs, 1):
+        run(world, output, "evaluate", f"weights={runs[0] / 'final.pt'}", processes=processes)
+    found = [read_detections(folder / "detections.csv") for folder in runs]
+    pd.testing.assert_frame_equal(*found, rtol=0, atol=1e-6)
+    means = [json.loads((folder / "metrics.json").read_text())["mAP"] for folder in runs]
+    assert means[0] == pytest.approx(means[1], abs=1e-6)
+
+
+def test_a_run_goes_on_with_another_number_of_processes(
+    world: Path, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Two processes did fourteen steps, one does the other six: of the same samples."""
+    one, two = runs
+    for name in ("step-00000014.pt", "metrics.jsonl", "config.yaml"):
+        shutil.copy(two / name, tmp_path / name)
+    run(world, tmp_path, "train")
+    first, second = losses(one), losses(tmp_path)
+    assert first["step"].tolist() == second["step"].tolist()
+    assert (first["loss"] - second["loss"]).abs().max() < 1e-5
+
+
+def test_what_cannot_be_shared_is_refused(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"optim\.batch_size: expected a multiple of the 2"):
+        run(world, tmp_path, "train", "optim.batch_size=3", processes=2)
+    with pytest.raises(AssertionError, match="only train, evaluate and export work as several"):
+        run(world, tmp_path, "propose", processes=2)
