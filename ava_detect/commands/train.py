@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -29,8 +30,9 @@ from ava_detect.engine import checkpoint as checkpoints
 from ava_detect.engine import distributed
 from ava_detect.engine.average import WeightAverage
 from ava_detect.engine.logs import ProgressLog
-from ava_detect.engine.losses import bce_sum
+from ava_detect.engine.losses import balanced_weights, bce_sum
 from ava_detect.engine.optim import LRSchedule, build_optimizer
+from ava_detect.engine.train import Loss
 from ava_detect.engine.train import train as run_steps
 from ava_detect.models.network import ActionDetector
 from ava_detect.models.precision import choose_precision
@@ -108,7 +110,7 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
             batches,
             optimizer,
             _schedule(config),
-            partial(bce_sum, reduction=config.optim.loss_reduction),
+            _loss(config, keyframes),
             first_step=first_step,
             num_steps=config.optim.steps,
             dtype=choose_precision(config.precision, device),
@@ -155,6 +157,22 @@ def _batches(
         distributed.world_size(),
     )
     return ClipLoader(clips, batches, data.workers, skip=data.on_error == "skip")
+
+
+def _loss(config: Config, keyframes: list[Keyframe]) -> Loss:
+    """The loss of the settings; balanced weights are those of the labels that are trained on."""
+    optim = config.optim
+    weights = None
+    if optim.class_weights == "balanced":
+        labels = np.concatenate([k.labels for k in keyframes if k.labels is not None])
+        weights = balanced_weights(torch.from_numpy(labels.sum(axis=0)).long())
+    return partial(
+        bce_sum,
+        reduction=optim.loss_reduction,
+        focal_gamma=optim.focal_gamma,
+        focal_alpha=optim.focal_alpha,
+        class_weights=weights,
+    )
 
 
 def _with_norms(config: Config, model: ActionDetector, device: torch.device) -> ActionDetector:

@@ -290,6 +290,13 @@ class OptimSection(Section):
         description="statistics of each process's clips; those that the weights came with, nothing"
         " of the norms being trained; or statistics of all processes' clips (GPUs only)",
     )
+    focal_gamma: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="focal loss: how little well-known answers count; 0 is plain cross-entropy"
+    )
+    focal_alpha: PositiveFloat = Field(1.0, description="factor of the focal loss")
+    class_weights: Literal["equal", "balanced"] = Field(
+        "equal", description="weight of each class in the loss; balanced favours the rare ones"
+    )
     loss_reduction: Literal["mean", "sum_classes"] = Field(
         "mean", description="mean over people and classes, or sum over classes and mean over people"
     )

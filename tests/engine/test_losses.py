@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ava_detect.engine.losses import bce_sum
+from ava_detect.engine.losses import balanced_weights, bce_sum
 
 LOGITS = torch.tensor([[0.0, 2.0], [-1.0, 0.5], [3.0, -3.0]])
 LABELS = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
@@ -40,3 +40,35 @@ def test_nobody_is_a_zero_with_a_gradient():
 def test_unknown_reduction_is_refused():
     with pytest.raises(ValueError, match="'sum'; expected 'mean' or 'sum_classes'"):
         bce_sum(LOGITS, LABELS, reduction="sum")
+
+
+def test_the_focal_loss_by_hand():
+    right = torch.where(LABELS > 0, LOGITS.sigmoid(), 1 - LOGITS.sigmoid())
+    expected = (3 * (1 - right) ** 2 * -right.log()).sum()
+    total, _ = bce_sum(LOGITS, LABELS, reduction="sum_classes", focal_gamma=2.0, focal_alpha=3.0)
+    torch.testing.assert_close(total, expected)
+
+
+def test_a_well_known_answer_counts_little_and_has_a_gradient():
+    logits = torch.tensor([[20.0, -200.0]], requires_grad=True)
+    total, _ = bce_sum(logits, torch.tensor([[1.0, 0.0]]), focal_gamma=0.5)
+    total.backward()
+    assert total < 1e-9
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_weights_of_classes_multiply_their_losses():
+    weights = torch.tensor([0.5, 2.0])
+    total, people = bce_sum(LOGITS, LABELS, reduction="sum_classes", class_weights=weights)
+    torch.testing.assert_close(total, (BY_HAND * weights).sum())
+    assert people == 3
+
+
+def test_balanced_weights_fall_with_the_examples_and_have_mean_one():
+    weights = balanced_weights(torch.tensor([0, 1, 10, 1000, 1_000_000]))
+    assert weights.mean() == pytest.approx(1)
+    assert weights[0] == weights[1]
+    assert (weights[1:].diff() < 0).all()
+    # One example against ten: nearly ten times; from thousands on hardly any difference.
+    assert weights[1] / weights[2] == pytest.approx(10, rel=0.01)
+    assert weights[3] / weights[4] == pytest.approx(1 / (1 - 0.999**1000), rel=1e-3)
