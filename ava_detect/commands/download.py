@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ava_detect.commands.lock import alone_in
 from ava_detect.download.archives import unpack
 from ava_detect.download.catalogue import ENTRIES, Entry, lists_for, select, videos_of
 from ava_detect.download.fetch import DigestError, Patience, ask, digests, fetch
@@ -39,7 +38,7 @@ def download(
     chosen, videos = select(words, entries)
     _require_mirror(mirror)
     require_writable(folder / ".downloads.json")
-    with _alone(folder):
+    with alone_in(folder, "download"):
         run = _Run(folder, mirror, verify, jobs, patience or Patience())
         lists = [known.entry for known in lists_for(videos)]
         run.get(list(dict.fromkeys([*chosen, *lists])))
@@ -227,19 +226,6 @@ def _is_whole(path: Path, record: Record, verify: bool = False) -> bool:
     if not path.is_file() or path.stat().st_size != record.size:
         return False
     return not verify or f"sha256:{record.sha256}" in digests(path)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two commands must not write into one partial file; the lock goes with the process."""
-    with (folder / ".downloads.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"{folder}: another download into it is at work; wait for its end"
-            ) from error
-        yield
 
 
 def _require_mirror(mirror: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import multiprocessing
@@ -10,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from ava_detect.assemble import (
 )
 from ava_detect.clips import Video
 from ava_detect.clips.prepared import MARKER
+from ava_detect.commands.lock import alone_in
 from ava_detect.config import Config
 from ava_detect.engine.logs import StatusLine
 from ava_detect.prepare import CopySettings, Job, Wanted, num_bytes, start_process
@@ -74,7 +73,7 @@ def prepare(config: Config) -> Prepared:
         raise InputError("data.train, data.val, data.test: expected annotations or keyframes")
     _warn_of_sizes(config)
     facts = {"settings": dict(jobs[0].settings.facts()), "frames": config.prepare.frames}
-    with _alone(folder):
+    with alone_in(folder, "prepare"):
         _write_json(facts, marker)  # from now on the folder is known for what it is
         made, failed = _run(jobs, config.prepare.workers or os.cpu_count() or 1)
         for video_id, reason in failed.items():
@@ -94,20 +93,6 @@ def prepare(config: Config) -> Prepared:
 def _write_json(facts: Mapping[str, object], path: Path) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; InputError where another run has it."""
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"{folder}: another `ava-detect prepare` is at work here; wait for it, or name"
-                " another folder with data.prepared"
-            ) from error
-        yield
 
 
 def _warn_of_sizes(config: Config) -> None:

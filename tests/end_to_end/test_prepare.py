@@ -176,7 +176,7 @@ def test_keyframes_that_are_excluded_or_outside_spoil_no_video(
 
 def test_two_runs_do_not_work_on_one_folder(world: Path, capsys: pytest.CaptureFixture) -> None:
     (world / "copies").mkdir()
-    with (world / "copies" / ".lock").open("w") as lock:
+    with (world / "copies" / ".prepare.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert prepare(world) == 2
     assert "another `ava-detect prepare` is at work here" in capsys.readouterr().err
