@@ -8,27 +8,21 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 
-from ava_detect.clips.frame_folder import FrameFolder, is_image
-from ava_detect.clips.prepared import MARKER, PreparedVideo, is_prepared, open_prepared
+from ava_detect.clips.frame_folder import FrameFolder
+from ava_detect.clips.prepared import PreparedVideo, is_prepared, open_prepared
+from ava_detect.clips.search import SUFFIXES, find_videos, name_below
 from ava_detect.clips.source import Video, read_frames
 from ava_detect.clips.video_file import VideoFile
 from ava_eval.errors import InputError
 
-SUFFIXES = {
-    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"),
-    *(".ogv", ".ts", ".vob", ".webm", ".wmv"),
-}
 IN_MEMORY = 512
 """So many opened folders and prepared copies are kept by each process."""
-FIRST_FILES = 64
-"""So many files of a folder tell whether it is one of images."""
 SEGMENT = re.compile(r"(.+)_(\d{6})_(\d{6})")
 """How Kinetics names what it cuts out of a longer video: ID_START_END, in seconds."""
 
@@ -88,13 +82,13 @@ class VideoLibrary:
         self._places: dict[str, list[Place]] = {}  # by shorter ids
         self._ids: list[str] = list(self._listed)
         for root in self.roots:
-            for path in _search(root):
+            for path in find_videos(root):
                 self._add(root, path)
         self._forget()
 
     def _add(self, root: Path, path: Path) -> None:
         """Note a video under all its ids."""
-        whole = _name(path, root)
+        whole = name_below(path, root)
         name = whole.rpartition("/")[2]
         segment = SEGMENT.fullmatch(name)
         self._ids.append(segment[1] if segment else name)
@@ -168,7 +162,7 @@ class VideoLibrary:
         path = self.path_of(video_id)
         if path is None:
             return video_id
-        return _name(path, next(root for root in self.roots if path.is_relative_to(root)))
+        return name_below(path, next(root for root in self.roots if path.is_relative_to(root)))
 
     def start_of(self, video_id: str) -> float:
         """The time of the video's first frame, in the tables' seconds."""
@@ -278,54 +272,6 @@ class VideoLibrary:
                 self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
 
 
-def _name(path: Path, root: Path) -> str:
-    """The path of a video below its folder, without a suffix."""
-    name = path.relative_to(root).as_posix()
-    return name[: -len(path.suffix)] if path.suffix.lower() in SUFFIXES else name
-
-
 def _num_bytes(video: Video) -> int:
     """Memory that all frames take."""
     return int(np.prod(video.shape))
-
-
-def _search(root: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
-    """The videos under a folder: files, and folders of numbered images without a video file.
-
-    Left out are links that lead back to a folder ``above``, what ``prepare`` made of videos, and
-    folders in it that may not be read.
-    """
-    if not root.is_dir():
-        raise InputError(f"{root}: expected a folder of videos, found none")
-    state = root.stat()
-    here = (state.st_dev, state.st_ino)
-    try:
-        inner = sorted(entry.name for entry in os.scandir(root) if entry.name[0] != ".")
-    except PermissionError:
-        if above:
-            return
-        raise
-    if here in above or (above and MARKER in inner):
-        return
-    for path in (root / name for name in inner):
-        if path.suffix.lower() in SUFFIXES and not path.is_dir():
-            yield path
-        elif path.is_dir():
-            if _is_frame_folder(path):
-                yield path
-            else:
-                yield from _search(path, above | {here})
-
-
-def _is_frame_folder(folder: Path) -> bool:
-    """Whether one of the first files in it is a numbered image, and none a video.
-
-    It may have 27,000 files: only the first are looked at.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            files = [entry.name for entry in islice(entries, FIRST_FILES) if entry.is_file()]
-    except PermissionError:
-        return False
-    videos = any(Path(name).suffix.lower() in SUFFIXES for name in files)
-    return not videos and any(is_image(name) for name in files)

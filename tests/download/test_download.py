@@ -539,7 +539,7 @@ def test_two_commands_do_not_meet(server: Server, tmp_path: Path) -> None:
     first.start()
     while not (tmp_path / ".film.mkv.part").exists():
         time.sleep(0.005)
-    with pytest.raises(InputError, match="another download"):
+    with pytest.raises(InputError, match="another `ava-detect download`"):
         run(server, tmp_path, [entry])
     first.join()
     assert (tmp_path / "film.mkv").read_bytes() == BODY
