@@ -154,7 +154,7 @@ def _forget_last_run(folder: Path) -> None:
             f"{folder}: holds a run that is no demo ({checkpoints[0].name}); name another folder"
             " with -o DIR"
         )
-    for path in (*checkpoints, *folder.glob("proposer_*.pth")):
+    for path in (*checkpoints, *folder.glob("proposer_*.pth"), *folder.glob("starts.json")):
         path.unlink()
 
 

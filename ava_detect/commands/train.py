@@ -29,6 +29,7 @@ from ava_detect.data.transforms import TrainTransform
 from ava_detect.engine import checkpoint as checkpoints
 from ava_detect.engine import distributed
 from ava_detect.engine.average import WeightAverage
+from ava_detect.engine.environment import note_start
 from ava_detect.engine.logs import ProgressLog
 from ava_detect.engine.losses import balanced_weights, bce_sum
 from ava_detect.engine.optim import LRSchedule, build_optimizer
@@ -96,6 +97,7 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
     def save(step: int) -> None:
         checkpoints.save_step(config.output, step=step, optimizer=optimizer, **content)
 
+    note_start(config.output, first_step, device)
     batches = _batches(config, videos, keyframes, first_step)
     with ProgressLog(
         config.optim.steps,

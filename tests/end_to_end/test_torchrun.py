@@ -110,7 +110,11 @@ def test_a_run_goes_on_with_another_number_of_processes(
     one, two = runs
     for name in ("step-00000014.pt", "metrics.jsonl", "config.yaml"):
         shutil.copy(two / name, tmp_path / name)
+    shutil.copy(two / "starts.json", tmp_path)
     run(world, tmp_path, "train")
+    starts = json.loads((tmp_path / "starts.json").read_text())
+    assert [(start["step"], start["processes"]) for start in starts] == [(0, 2), (14, 1)]
+    assert starts[0]["packages"]["torch"] == torch.__version__
     first, second = losses(one), losses(tmp_path)
     assert first["step"].tolist() == second["step"].tolist()
     assert (first["loss"] - second["loss"]).abs().max() < 1e-5
