@@ -16,7 +16,8 @@ import torch
 from ava_detect.clips import ClipSource, Video, VideoLibrary
 from ava_detect.clips.frame_list import read_frame_list
 from ava_detect.config import Config
-from ava_detect.config.schema import ModelSection, SplitSection
+from ava_detect.config.data import SplitSection
+from ava_detect.config.schema import ModelSection
 from ava_detect.data.ava import Sampling
 from ava_detect.data.select import without_keyframes
 from ava_detect.models.heads import ClipHead, RoIHead

@@ -60,18 +60,6 @@ class VideoIndex:
         return len(self.stamps), height, width, 3
 
 
-def index_video(path: str | os.PathLike[str]) -> np.ndarray:
-    """Seconds after the first frame at which each frame of a video is shown: f64[N], ascending.
-
-    Read from the packets in one pass over the file, so variable rates, frames stored out of
-    order (B-frames) and files that do not start at zero come out right.
-
-    Raises:
-        InputError: the file is not a video, or it is damaged or incomplete.
-    """
-    return scan_video(path).times
-
-
 @contextmanager
 def opened_video(
     path: str | os.PathLike[str],
@@ -101,6 +89,9 @@ def frame_stamp(path: str | os.PathLike[str], frame: av.VideoFrame) -> int:
 
 def scan_video(path: str | os.PathLike[str]) -> VideoIndex:
     """Index a video: one pass over its packets, and a look at its first frames.
+
+    So variable rates, frames stored out of order (B-frames) and files that do not start at zero
+    come out right.
 
     Raises:
         InputError: the file is not a video, or it is damaged or incomplete.

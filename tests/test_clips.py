@@ -16,7 +16,7 @@ import pytest
 
 from ava_detect.clips import VideoFile, VideoLibrary
 from ava_detect.clips.source import read_frames
-from ava_detect.video_index import index_video
+from ava_detect.video_index import scan_video
 from ava_eval.errors import InputError
 
 HEIGHT, WIDTH, BLOCK = 48, 64, 16
@@ -106,7 +106,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", KINDS)
 def test_index_gives_the_time_of_each_frame(folder: Path, name: str) -> None:
     times = KINDS[name].get("times", CONSTANT)
-    np.testing.assert_allclose(index_video(folder / name), times - times[0], atol=1.1e-3)
+    np.testing.assert_allclose(scan_video(folder / name).times, times - times[0], atol=1.1e-3)
 
 
 @pytest.mark.parametrize("name", KINDS)
