@@ -75,6 +75,7 @@ def score_people(
         len(detector.label_map),
         dtype=detector.dtype,
         device=detector.device,
+        to_scores=detector.model.scores,
         log=StatusLine(),
         unread=lambda: loader.unreadable_rows,
     )

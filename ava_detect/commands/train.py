@@ -31,7 +31,7 @@ from ava_detect.engine import distributed
 from ava_detect.engine.average import WeightAverage
 from ava_detect.engine.environment import note_start
 from ava_detect.engine.logs import ProgressLog
-from ava_detect.engine.losses import balanced_weights, bce_sum
+from ava_detect.engine.losses import action_loss, balanced_weights
 from ava_detect.engine.optim import LRSchedule, build_optimizer
 from ava_detect.engine.train import Loss
 from ava_detect.engine.train import train as run_steps
@@ -169,7 +169,7 @@ def _loss(config: Config, keyframes: list[Keyframe]) -> Loss:
         labels = np.concatenate([k.labels for k in keyframes if k.labels is not None])
         weights = balanced_weights(torch.from_numpy(labels.sum(axis=0)).long())
     return partial(
-        bce_sum,
+        action_loss,
         reduction=optim.loss_reduction,
         focal_gamma=optim.focal_gamma,
         focal_alpha=optim.focal_alpha,

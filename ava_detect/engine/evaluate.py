@@ -25,6 +25,7 @@ def score_boxes(
     *,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    to_scores: Callable[[torch.Tensor], torch.Tensor] = torch.sigmoid,
     log: StatusLine | None = None,
     unread: Callable[[], np.ndarray] = lambda: np.empty(0, np.int64),
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -33,9 +34,10 @@ def score_boxes(
     They come in the order of ``rows``, without those that ``unread()``, asked at the end, says
     could not be read.
 
-    ``model(frames, rois)`` returns logits f[M, C]; it is evaluated under autocast to ``dtype`` and
-    the sigmoid taken in float32. The mode of the model and the state of the random generators are
-    the same afterwards, so evaluating in the middle of a training run does not change the run.
+    ``model(frames, rois)`` returns logits f[M, C]; it is evaluated under autocast to ``dtype``, and
+    ``to_scores`` is taken of them in float32. The mode of the model and the state of the random
+    generators are the same afterwards, so evaluating in the middle of a training run does not
+    change the run.
     Raises RuntimeError unless ``batches`` (of all processes) bring each row exactly once.
     """
     device = torch.device(device)
@@ -48,7 +50,8 @@ def score_boxes(
             batch = batch.to(device)
             with autocast(dtype, device):
                 logits = model(batch.frames, batch.rois)
-            collector.add(batch.rows.cpu().numpy(), logits.float().sigmoid().cpu().numpy())
+            scores_of_batch = to_scores(logits.float()).cpu().numpy()
+            collector.add(batch.rows.cpu().numpy(), scores_of_batch)
     model.train(was_training)
     return collector.finish(unread())
 

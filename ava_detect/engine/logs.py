@@ -8,7 +8,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -19,6 +19,9 @@ from ava_detect.engine import distributed
 from ava_eval.atomic import atomic_path
 
 Batch = TypeVar("Batch")
+Curves = Callable[[int, Mapping[str, Any], str], None]
+"""Takes the step, figures at it, and the group that they belong to."""
+VAL = "val_"  # how the names of an evaluation's figures begin
 
 
 class StatusLine:
@@ -93,7 +96,8 @@ class ProgressLog(StatusLine):
     A line of ``metrics_path`` (JSON lines) covers an interval, which ends after ``every_steps``
     steps or ``every_seconds`` seconds, whichever comes first, and with the run. Lines of steps
     after ``first_step``, which a resumed run does again, are removed at the start. ``skipped``
-    tells how many clips of this process could not be read so far; the log counts them.
+    tells how many clips of this process could not be read so far; the log counts them. ``curves``
+    get the same figures.
     """
 
     def __init__(
@@ -107,9 +111,11 @@ class ProgressLog(StatusLine):
         every_seconds: float = 10.0,
         stream: TextIO | None = None,
         skipped: Callable[[], int] = lambda: 0,
+        curves: Curves | None = None,
     ) -> None:
         super().__init__(stream, every_seconds)
         self.skipped = skipped
+        self._curves = curves
         self.num_steps = num_steps
         self.every_steps = every_steps
         self.every_seconds = every_seconds
@@ -134,6 +140,13 @@ class ProgressLog(StatusLine):
         start = time.perf_counter()
         yield
         self._waited += time.perf_counter() - start
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Leave the time of the block, as of an evaluation, out of that of the steps."""
+        start = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - start
 
     def step(self, done: int, *, loss: float, lr: float, clips: int, people: int) -> None:
         """Take in the figures of the step that makes it ``done`` finished ones, over all ranks.
@@ -170,10 +183,29 @@ class ProgressLog(StatusLine):
         }
         self.show(_sentence(figures, self.num_steps))
         if ends:
-            if self._metrics is not None:
-                with self._metrics.open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps(figures) + "\n")
+            self._write_metrics(figures, "train")
             self._begin_interval(now)
+
+    def evaluated(self, done: int, figures: Mapping[str, float]) -> None:
+        """Take in the figures of an evaluation after ``done`` steps; see ``was_evaluated``."""
+        told = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        self.note(f"evaluated after step {done}/{self.num_steps}  {told}")
+        self._write_metrics({"step": done, **{VAL + k: v for k, v in figures.items()}}, "val")
+
+    def was_evaluated(self, step: int) -> bool:
+        """Whether the lines of the run have an evaluation after ``step`` steps."""
+        lines = [] if self._metrics is None else self._metrics.read_text("utf-8").splitlines()
+        found = [name for line in lines for name in _figures_of(step, line)]
+        return distributed.any_rank(any(name.startswith(VAL) for name in found))
+
+    def _write_metrics(self, figures: dict[str, Any], group: str) -> None:
+        """Add a line to the metrics, and points to the curves of the group."""
+        if self._metrics is not None:
+            with self._metrics.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(figures) + "\n")
+        if self._curves is not None:
+            own = {k.removeprefix(VAL): v for k, v in figures.items() if k != "step"}
+            self._curves(figures["step"], own, group)
 
     def _begin_interval(self, now: float) -> None:
         self._since = now
@@ -214,9 +246,15 @@ def _truncate(path: Path, step: int) -> None:
     """Keep the lines of ``path`` up to ``step``, without one that a killed run left unfinished."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
         return
     with path.open(encoding="utf-8", errors="replace") as lines, atomic_path(path) as temporary:
         temporary.write_text("".join(line for line in lines if _is_up_to(step, line)))
+
+
+def _figures_of(step: int, line: str) -> dict[str, Any]:
+    figures = json.loads(line)
+    return figures if figures["step"] == step else {}
 
 
 def _is_up_to(step: int, line: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from types import FrameType
 
 import torch
@@ -19,7 +21,7 @@ from ava_detect.engine.optim import set_learning_rate
 from ava_detect.models.precision import autocast
 from ava_eval.errors import InputError
 
-Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, int]]
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def train(
@@ -31,6 +33,7 @@ def train(
     *,
     first_step: int = 0,
     num_steps: int,
+    accumulate: int = 1,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     clip_grad: float | None = None,
@@ -38,13 +41,19 @@ def train(
     log: ProgressLog,
     save_every: int,
     save: Callable[[int], None],
+    evaluate_every: int | None = None,
+    evaluate: Callable[[int], Mapping[str, float]] | None = None,
 ) -> None:
     """Train from ``first_step`` finished steps to ``num_steps``; ``batches`` begin at the first.
 
-    ``model(frames, rois)`` returns logits f[M, C] and ``loss(logits, labels)`` a (sum, count),
-    divided by the count over all processes. The forward pass runs under autocast to ``dtype``,
-    float32 or bfloat16. Gradients are scaled down to a total norm of ``clip_grad``. ``save(step)``
-    is called after every ``save_every`` steps, the last, and one interrupted by a signal.
+    A step takes ``accumulate`` batches, one after the other. ``model(frames, rois)`` returns logits
+    f[M, C] and ``loss(logits, labels)`` a sum over the people, which is divided by the people of
+    all batches of all processes. The forward pass runs under autocast to ``dtype``, float32 or
+    bfloat16. Gradients are scaled down to a total norm of ``clip_grad``.
+
+    ``save(step)`` is called after every ``save_every`` steps, the last, before evaluations, and
+    after a step interrupted by a signal; ``evaluate(step)`` returns figures to log, after every
+    ``evaluate_every`` steps and the last. One that a stopped run still owes is made up for.
 
     Raises Interrupted after SIGINT or SIGTERM, once that step is saved, and TrainingDiverged
     before an update by a loss or gradient that is not finite.
@@ -52,33 +61,36 @@ def train(
     if dtype not in (torch.float32, torch.bfloat16):
         raise InputError(f"precision: training expects float32 or bfloat16, got {dtype}")
     device = torch.device(device)
+    evaluation = _Evaluation(evaluate, evaluate_every, num_steps, log)
     model.train()
     with torch.random.fork_rng(devices=[]):  # a DataLoader draws from the global generator here
         batches = iter(batches)
     with StopSignals() as stop:
+        if first_step and evaluation.is_due(first_step) and not log.was_evaluated(first_step):
+            evaluation.make(first_step)
         for step in range(first_step, num_steps):
             with log.waiting():
-                batch = next(batches, None)
-            if batch is None:
-                raise ValueError(f"the batches ended after {step} of {num_steps} steps")
-            batch = batch.to(device)
-            if batch.labels is None:
-                raise ValueError(f"step {step + 1}: expected labelled clips to train on")
+                parts = _take(batches, accumulate, step, num_steps)
+            counts = torch.tensor([[len(p.rows), len(p.frames)] for p in parts]).sum(dim=0)
+            people, clips = distributed.all_reduce_sum(counts).tolist()
             lr = schedule(step)
             set_learning_rate(optimizer, lr)
-            with autocast(dtype, device):
-                logits = model(batch.frames, batch.rois)
-            local_sum, local_people = loss(logits, batch.labels)
-            local = [local_sum.item(), local_people, len(batch.frames)]
-            total = distributed.all_reduce_sum(torch.tensor(local, dtype=torch.float64))
-            loss_sum, people, clips = total.tolist()
 
             optimizer.zero_grad(set_to_none=True)
-            (local_sum / max(people, 1)).backward()
+            local_loss = torch.zeros((), device=device, dtype=torch.float64)
+            for part in parts:
+                part = part.to(device)
+                assert part.labels is not None
+                with autocast(dtype, device):
+                    logits = model(part.frames, part.rois)
+                part_loss = loss(logits, part.labels) / max(people, 1)
+                part_loss.backward()
+                local_loss += part_loss.detach()
             distributed.sum_gradients(model.parameters())
             norm = nn.utils.clip_grad_norm_(model.parameters(), clip_grad or math.inf).item()
-            mean_loss = loss_sum / max(people, 1)
-            _check_finite(step, mean_loss, norm, batch)
+            mean_loss = distributed.all_reduce_sum(local_loss.cpu()).item()
+            if not (math.isfinite(mean_loss) and math.isfinite(norm)):
+                raise TrainingDiverged(step, mean_loss, norm, parts)
             optimizer.step()
 
             done = step + 1
@@ -86,12 +98,45 @@ def train(
                 average.update(model, done)
             log.step(done, loss=mean_loss, lr=lr, clips=clips, people=people)
             stopping = distributed.any_rank(stop.signal is not None)
-            if done % save_every == 0 or done == num_steps or stopping:
+            if done % save_every == 0 or done == num_steps or evaluation.is_due(done) or stopping:
                 save(done)
+            if evaluation.is_due(done) and not stopping:
+                evaluation.make(done)
+                stopping = distributed.any_rank(stop.signal is not None)
             if stopping:
                 reason = signal.Signals(stop.signal or signal.SIGTERM)
                 log.note(f"{reason.name}: stopped after step {done}, which is saved")
                 raise Interrupted(reason)
+
+
+def _take(batches: Iterator[ClipBatch], count: int, step: int, num_steps: int) -> list[ClipBatch]:
+    """The batches of a step."""
+    parts = list(islice(batches, count))
+    if len(parts) < count:
+        raise ValueError(f"the batches ended after {step} of {num_steps} steps")
+    if any(part.labels is None for part in parts):
+        raise ValueError(f"step {step + 1}: expected labelled clips to train on")
+    return parts
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """When to evaluate, and what to do with the figures."""
+
+    function: Callable[[int], Mapping[str, float]] | None
+    every: int | None
+    num_steps: int
+    log: ProgressLog
+
+    def is_due(self, done: int) -> bool:
+        regular = self.every is not None and done % self.every == 0
+        return self.function is not None and (regular or done == self.num_steps)
+
+    def make(self, done: int) -> None:
+        assert self.function is not None
+        with self.log.apart():
+            figures = self.function(done)
+        self.log.evaluated(done, figures)
 
 
 class Interrupted(SystemExit):
@@ -102,19 +147,20 @@ class Interrupted(SystemExit):
 
 
 class TrainingDiverged(InputError):  # noqa: N818
-    """The loss or the gradient is not finite; the step is neither made nor saved."""
+    """The loss or the gradient is not finite; the step is neither made nor saved.
 
+    Attributes:
+        step: finished steps.
+        parts: the batches of this process that went into it.
+    """
 
-def _check_finite(step: int, loss: float, norm: float, batch: ClipBatch) -> None:
-    if math.isfinite(loss) and math.isfinite(norm):
-        return
-    rows = batch.rows.tolist()
-    some = ", ".join(map(str, rows[:20])) + (", ..." if len(rows) > 20 else "")
-    raise TrainingDiverged(
-        f"training diverged at step {step + 1}: loss {loss}, gradient norm {norm}, people rows "
-        f"{some}; lower the learning rate, lengthen its warm-up, clip the gradient, or "
-        "try precision=float32"
-    )
+    def __init__(self, step: int, loss: float, norm: float, parts: list[ClipBatch]) -> None:
+        self.step = step
+        self.parts = parts
+        super().__init__(
+            f"training diverged at step {step + 1}: loss {loss}, gradient norm {norm}; lower the"
+            " learning rate, lengthen its warm-up, clip the gradient, or try precision=float32"
+        )
 
 
 class StopSignals:

@@ -58,4 +58,5 @@ class Detector:
         with torch.inference_mode(), autocast(self.dtype, self.device):
             batch = torch.from_numpy(frames)[None].to(self.device)
             logits = self.model(batch, rois.to(self.device))
-        return logits.sigmoid().cpu().numpy()
+            scores = self.model.scores(logits)
+        return scores.cpu().numpy()

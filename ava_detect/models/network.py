@@ -16,7 +16,8 @@ class ActionDetector(nn.Module):
     With a RoI head it scores boxes; with a clip head it is the classifier of whole clips that
     detectors start from, and ``rois`` are not looked at.
 
-    ``mean`` and ``std`` are per RGB channel, in units of [0, 1].
+    ``mean`` and ``std`` are per RGB channel, in units of [0, 1]. Of the classes whose columns are
+    ``exclusive`` a person does exactly one; a clip head's are so, all of them.
     """
 
     mean: Tensor
@@ -28,10 +29,13 @@ class ActionDetector(nn.Module):
         head: RoIHead | ClipHead,
         mean: Sequence[float] = (0.45, 0.45, 0.45),
         std: Sequence[float] = (0.225, 0.225, 0.225),
+        exclusive: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        of_clips = isinstance(head, ClipHead)
+        self.exclusive = list(range(head.num_classes)) if of_clips else sorted(exclusive)
         self.frozen_norms = False
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
@@ -42,6 +46,14 @@ class ActionDetector(nn.Module):
         f32[B,C] with a clip head.
         """
         return self.head(self.backbone(self.normalise(frames)), rois)
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Scores f32[M,C] in [0,1]: a sigmoid for each class, one softmax for exclusive ones."""
+        logits = logits.float()
+        scores = logits.sigmoid()
+        if self.exclusive:
+            scores[:, self.exclusive] = logits[:, self.exclusive].softmax(dim=1)
+        return scores
 
     def freeze_norms(self) -> None:
         """From now on batch norms keep their statistics, their scale and their shift."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from ava_detect.data.batch import ClipBatch
 from ava_detect.engine.average import WeightAverage
 from ava_detect.engine.checkpoint import latest, restore, save_step
 from ava_detect.engine.logs import ProgressLog
-from ava_detect.engine.losses import bce_sum
+from ava_detect.engine.losses import action_loss
 from ava_detect.engine.optim import LRSchedule, build_optimizer
 from ava_detect.engine.train import Loss, train
 
@@ -65,8 +66,10 @@ class ToyRun:
     dtype: torch.dtype = torch.float32
     clip_grad: float | None = 1.0
     deterministic: bool = False  # no norm over a batch and no dropout
-    loss: Loss = bce_sum
+    loss: Loss = action_loss
     batch: Callable[[int], ClipBatch] = make_batch
+    parts: int = 1  # that each batch is cut into, by its people
+    evaluate: Callable[[nn.Module, int], dict[str, float]] | None = None
     on_save: Callable[[int], None] = lambda step: None
     stderr: io.StringIO = field(default_factory=io.StringIO)
     model: ToyDetector | None = None  # of the last `go`, for looking at what an error left
@@ -102,18 +105,32 @@ class ToyRun:
                 self.loss,
                 first_step=first_step,
                 num_steps=self.num_steps,
+                accumulate=self.parts,
                 dtype=self.dtype,
                 clip_grad=self.clip_grad,
                 average=average,
                 log=log,
                 save_every=self.save_every,
                 save=save,
+                evaluate_every=4,
+                evaluate=partial(self.evaluate, model) if self.evaluate else None,
             )
         averaged = {} if average is None else {f"average.{k}": v for k, v in average.state.items()}
         return {**model.state_dict(), **averaged}
 
     def _batches(self, first_step: int) -> Iterable[ClipBatch]:
-        return _Loader(map(self.batch, range(first_step, self.num_steps)))
+        return _Loader(
+            part_of(self.batch(step), slice(number, None, self.parts))
+            for step in range(first_step, self.num_steps)
+            for number in range(self.parts)
+        )
+
+
+def part_of(batch: ClipBatch, people: slice) -> ClipBatch:
+    """The batch with some of its people only."""
+    return replace(
+        batch, rois=batch.rois[people], labels=batch.labels[people], rows=batch.rows[people]
+    )
 
 
 @dataclass

@@ -3,13 +3,12 @@
 import os
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from conftest import ToyRun, make_batch
+from conftest import ToyRun, make_batch, part_of
 
 from ava_detect.engine import distributed
 from ava_detect.engine.checkpoint import latest
@@ -23,9 +22,7 @@ dist.init_process_group(init_method=f"file://{folder}/meeting", rank=rank, world
 
 def share(step):
     """Three of the four people for rank 0, the fourth for rank 1."""
-    whole = make_batch(step)
-    mine = slice(0, 3) if rank == 0 else slice(3, 4)
-    return replace(whole, rois=whole.rois[mine], labels=whole.labels[mine], rows=whole.rows[mine])
+    return part_of(make_batch(step), slice(0, 3) if rank == 0 else slice(3, 4))
 
 
 def share_then_stop_rank_1(step):
