@@ -285,7 +285,7 @@ def _evaluate(config: Config, _: Arguments) -> None:
     from ava_detect.commands.evaluate import evaluate
     from ava_detect.commands.parallel import run_together
 
-    run_together(lambda: evaluate(config).text())
+    run_together(lambda: evaluate(config))
 
 
 def _export(config: Config, arguments: Arguments) -> None:

@@ -10,7 +10,12 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from ava_detect.assemble import build_label_map, build_model
+from ava_detect.assemble import (
+    build_label_map,
+    build_model,
+    exclusive_columns,
+    numbered_classes,
+)
 from ava_detect.config import Config, load_config, parse_config
 from ava_detect.engine.checkpoint import is_checkpoint, load_checkpoint, load_weights
 from ava_detect.inference.detector import Detector
@@ -89,7 +94,7 @@ def load_model(checkpoint: str | Path, config: Config | str | Path | None = None
     else:
         config = _config_of(weights, config)
     label_map = _label_map_of(weights, config)
-    model = build_model(config, len(label_map))
+    model = build_model(config, len(label_map), exclusive_columns(config, label_map))
     load_weights(model, weights.state, checkpoint)
     return Pretrained(config, model, label_map, weights.family, assumed)
 
@@ -118,18 +123,12 @@ def start_model(model: ActionDetector, config: Config, label_map: pd.DataFrame) 
     return start_from(model, state, path, with_head=with_head, partial=config.partial_weights)
 
 
-def numbered_classes(count: int) -> pd.DataFrame:
-    """A label map of classes without names."""
-    ids = range(1, count + 1)
-    return pd.DataFrame({"action_id": list(ids), "name": [f"class {i}" for i in ids]})
-
-
 def _load_ours(checkpoint: str | Path, config: Config | None) -> Pretrained:
     saved = load_checkpoint(checkpoint)
     trained = parse_config(saved.config, str(checkpoint))
     config = config or trained
     label_map = pd.DataFrame(saved.meta["label_map"])
-    model = build_model(config, len(label_map))
+    model = build_model(config, len(label_map), exclusive_columns(config, label_map))
     load_weights(model, saved.weights, checkpoint)
     _warn_of_other_model(config, trained.model.model_dump(), checkpoint)
     _warn_of_other_frames(config, trained, checkpoint)

@@ -34,6 +34,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; on success it is synced and renamed to it.
 
     If the body raises, the temporary file is removed and what stood at ``path`` stays untouched.
+    A write that fails, as on a full disk, raises InputError naming ``path``.
     The suffix is kept, so that writers which choose a format by it work. Folders are created.
     """
     require_writable(path)
@@ -54,5 +55,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
+    except OSError as error:
+        if error.filename is None or Path(error.filename) in (temporary, target):
+            raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+        raise  # of another file, which the body reads
     finally:
         temporary.unlink(missing_ok=True)

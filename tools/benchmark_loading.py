@@ -41,7 +41,8 @@ from torch import nn
 
 from ava_detect.assemble import decoder_threads
 from ava_detect.clips import VideoFile, VideoLibrary
-from ava_detect.data.ava import AvaClips, Sampling
+from ava_detect.data.ava import KeyframeSampling
+from ava_detect.data.dataset import ClipDataset
 from ava_detect.data.keyframes import Keyframe, training_keyframes
 from ava_detect.data.loaders import ClipLoader, TrainBatches
 from ava_detect.data.transforms import EvalTransform, TrainTransform
@@ -54,7 +55,7 @@ from ava_detect.video_index import scan_video
 
 FPS, WIDTH, HEIGHT = 30, 640, 360
 FIRST, SECONDS, KEYFRAMES = 900, 64, 60  # the time of the first frame; keyframes from FIRST + 2
-SAMPLING = Sampling(Timebase(FPS), num_frames=32, sampling_rate=2)
+SAMPLING = KeyframeSampling(Timebase(FPS), num_frames=32, sampling_rate=2)
 PEOPLE = [(0.1, 0.2, 0.4, 0.9), (0.45, 0.1, 0.7, 0.8), (0.6, 0.3, 0.95, 1.0)]
 SAME = 5.0  # grey levels between a JPEG image and the frame it was made of, on average
 COPIES = {
@@ -129,7 +130,7 @@ class Ours(NamedTuple):
 
     def train(self, source: VideoLibrary, normalised: bool, workers: int) -> int:
         """Read all clips in a random order; returns how many."""
-        clips = AvaClips(self.keyframes, source, SAMPLING, TrainTransform())
+        clips = ClipDataset(self.keyframes, source, SAMPLING, TrainTransform())
         batches = TrainBatches(
             len(clips), self.batch_size, 0, 0, len(self.keyframes) // self.batch_size
         )
@@ -208,7 +209,7 @@ def make_variants(ours: Ours, peer: PeerClips, sources: dict[str, VideoLibrary])
 def compare_content(ours: Ours, peer: PeerClips, sources: dict[str, VideoLibrary]) -> None:
     """Print how far the same clips are apart; SystemExit where it is too far to be the same."""
     for name, source in sources.items():
-        clips = AvaClips(ours.keyframes, source, SAMPLING, EvalTransform(SHORT_SIDE))
+        clips = ClipDataset(ours.keyframes, source, SAMPLING, EvalTransform(SHORT_SIDE))
         middle, worst = 0.0, 0.0
         for index in np.linspace(0, len(clips) - 1, 4).astype(int).tolist():
             theirs, mine = peer.pictures(index), clips[index, 0].frames.numpy()

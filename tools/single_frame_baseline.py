@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 
 from ava_detect.assemble import build_videos
-from ava_detect.commands.evaluate import evaluate
+from ava_detect.commands.evaluate import evaluate_people
 from ava_detect.commands.train import train
 from ava_detect.config import Config, load_config
 
@@ -50,7 +50,9 @@ def motion_aps(config: Config) -> dict[int, float]:
     videos.preload(videos.video_ids)
     weights = train(config, videos)
     name = "groundtruth_boxes"
-    result = evaluate(config.model_copy(update={"weights": weights}), videos, name=name).result
+    result = evaluate_people(
+        config.model_copy(update={"weights": weights}), videos, name=name
+    ).result
     table = result.per_class.set_index("action_id")["ap"]
     return {action_id: float(table[action_id]) for action_id in MOTIONS}
 

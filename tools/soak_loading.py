@@ -26,7 +26,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ava_detect.clips import VideoLibrary
-from ava_detect.data.ava import AvaClips, Sampling
+from ava_detect.data.ava import KeyframeSampling
+from ava_detect.data.dataset import ClipDataset
 from ava_detect.data.keyframes import Keyframe
 from ava_detect.data.loaders import ClipLoader, TrainBatches
 from ava_detect.data.transforms import EvalTransform, TrainTransform
@@ -36,7 +37,7 @@ from ava_detect.timebase import Timebase
 
 FPS, FRAMES, SIZE = 10, 20, (64, 48)
 MOMENTS = (0.5, 1.0, 1.5)  # the keyframes of each video, seconds
-SAMPLING = Sampling(Timebase(FPS), num_frames=8, sampling_rate=2)
+SAMPLING = KeyframeSampling(Timebase(FPS), num_frames=8, sampling_rate=2)
 DIFFERENT = 5  # so many videos are made, the others are copies of them
 BATCH_SIZE = 8
 
@@ -99,7 +100,7 @@ def at_random(
     keyframes: list[Keyframe], source: VideoLibrary, workers: int, epochs: int
 ) -> ClipLoader:
     """All clips of all epochs as training reads them, by workers that live all the time."""
-    clips = AvaClips(keyframes, source, SAMPLING, TrainTransform((48, 64), (32, 32)))
+    clips = ClipDataset(keyframes, source, SAMPLING, TrainTransform((48, 64), (32, 32)))
     steps = epochs * len(clips) // BATCH_SIZE
     return ClipLoader(clips, TrainBatches(len(clips), BATCH_SIZE, 0, 0, steps), workers)
 

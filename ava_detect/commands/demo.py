@@ -15,7 +15,7 @@ import torch
 
 from ava_detect.assemble import build_device, build_label_map, build_videos, load_split
 from ava_detect.clips import ClipSource
-from ava_detect.commands.evaluate import evaluate
+from ava_detect.commands.evaluate import evaluate_people
 from ava_detect.commands.export import export
 from ava_detect.commands.people import boxes_to_score
 from ava_detect.commands.propose import propose, train_proposer
@@ -85,8 +85,8 @@ def run_demo(
         weights = train(config, videos)
     config = _with(config, weights=weights)
     with watch.stage("evaluate"):
-        scored = evaluate(config, videos)
-        on_truth = evaluate(
+        scored = evaluate_people(config, videos)
+        on_truth = evaluate_people(
             _with(config, evaluation=config.evaluation.model_copy(update={"boxes": "groundtruth"})),
             videos,
             name="groundtruth_boxes",

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ava_detect.assemble import build_model, count_classes
+from ava_detect.assemble import build_label_map, build_model
 from ava_detect.config import Config
 from ava_detect.models.describe import describe as describe_model
 from ava_detect.models.paper import PaperModel, find_paper_model
@@ -27,7 +27,7 @@ def describe(config: Config, size: int, json_path: Path | None = None) -> str:
     gmacs = facts["gmacs"]
     lines = [
         f"input            {' x '.join(str(n) for n in facts['input'])}",
-        f"classes          {count_classes(config)}",
+        f"classes          {len(build_label_map(config))}",
         f"parameters       {facts['params'] / 1e6:10.3f} M"
         + (f"   paper: {paper.params} M" if paper and paper.params else ""),
         f"multiply-adds    {gmacs['total']:10.2f} G"
@@ -40,12 +40,12 @@ def describe(config: Config, size: int, json_path: Path | None = None) -> str:
 def facts_of(config: Config, size: int) -> dict[str, Any]:
     """What ``models.describe`` counts of a recipe's model on one clip of ``size`` pixels."""
     with torch.device("meta"):  # shapes are enough
-        model = build_model(config, count_classes(config))
+        model = build_model(config, len(build_label_map(config)))
     return describe_model(model, (3, config.data.num_frames, size, size))
 
 
 def find_paper(config: Config) -> PaperModel | None:
     """The paper's row for a recipe; it has only classifiers of Kinetics-400."""
-    if config.data.kind != "kinetics" or config.data.num_classes != 400:
+    if config.data.kind != "kinetics" or len(build_label_map(config)) != 400:
         return None
     return find_paper_model(config.model.model_dump(), config.data.num_frames)

@@ -10,16 +10,17 @@ from typing import Any
 
 import pandas as pd
 
-from ava_detect.assemble import build_eval_label_map, build_videos, load_split, split_section
+from ava_detect.assemble import build_eval_label_map, build_videos, load_split
 from ava_detect.clips import ClipSource
-from ava_detect.commands.people import boxes_to_score, proposals_path
+from ava_detect.commands.evaluate_videos import evaluate_videos
+from ava_detect.commands.facts import inputs, skipped_facts
+from ava_detect.commands.people import boxes_to_score
 from ava_detect.commands.preview import save_preview
 from ava_detect.commands.scoring import open_detector, score_people
 from ava_detect.config import Config
 from ava_detect.data.batch import Unreadable
 from ava_detect.data.loaders import count_by_video, unread_text
 from ava_detect.engine import distributed
-from ava_detect.proposals.files import file_digest
 from ava_eval import FrameMap
 from ava_eval import evaluate as frame_map
 from ava_eval.atomic import atomic_path, require_writable
@@ -48,7 +49,14 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def evaluate(config: Config, videos: ClipSource | None = None, name: str = "") -> Evaluation:
+def evaluate(config: Config) -> str:
+    """Score a labelled split, of people or of whole clips; what a person reads."""
+    if config.data.kind == "kinetics":
+        return evaluate_videos(config).text()
+    return evaluate_people(config).text()
+
+
+def evaluate_people(config: Config, videos: ClipSource | None = None, name: str = "") -> Evaluation:
     """Score a labelled split; write `detections.csv`, `metrics.json` and `preview.png`.
 
     ``videos``: a source that is open already. ``name`` goes into the names of the files.
@@ -84,11 +92,11 @@ def _write(config: Config, videos: ClipSource, done: Evaluation, detections: pd.
     """Write the files of an evaluation."""
     write_detections(detections, done.detections)
     with atomic_path(done.metrics) as temporary:
-        facts = done.result.to_json(_inputs(config)) | {
+        facts = done.result.to_json(inputs(config)) | {
             "split": config.split,
             "boxes": config.evaluation.boxes,
             "videos": _fingerprint(videos, detections["video_id"]),
-            "skipped": _skipped(done.unread),
+            "skipped": skipped_facts(done.unread),
         }
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     save_preview(config, videos, detections, done.preview)
@@ -98,25 +106,3 @@ def _fingerprint(videos: ClipSource, video_ids: Iterable[str]) -> dict[str, Any]
     """Which frames the number is of: two results of one fingerprint saw the same ones."""
     seen = set(video_ids)
     return {"count": len(seen), "fingerprint": videos.fingerprint(seen)}
-
-
-def _skipped(unread: list[Unreadable]) -> dict[str, Any]:
-    """What could not be read and has no detections, though its truth counts."""
-    return {
-        "keyframes": len(unread),
-        "boxes": sum(len(problem.rows) for problem in unread),
-        "videos": {problem.video_id: problem.reason for problem in reversed(unread)},
-    }
-
-
-def _inputs(config: Config) -> list[dict[str, Any]]:
-    """The files that went into the number, with their digests."""
-    section = split_section(config, config.split)
-    files = [("groundtruth", config.data.root / path) for path in section.annotations]
-    if section.excluded is not None:
-        files.append(("excluded", config.data.root / section.excluded))
-    if config.evaluation.boxes == "proposals":
-        files.append(("proposals", proposals_path(config, config.split)))
-    if config.weights is not None:
-        files.append(("weights", config.weights))
-    return [{"role": role, "path": str(path), "sha256": file_digest(path)} for role, path in files]

@@ -10,13 +10,17 @@ import pandas as pd
 from ava_detect.assemble import (
     build_device,
     build_eval_label_map,
+    build_label_map,
     build_sampling,
     build_timebase,
+    build_video_sampling,
 )
 from ava_detect.clips import ClipSource
 from ava_detect.config import Config
 from ava_detect.data.batch import Unreadable
-from ava_detect.data.keyframes import detection_keyframes
+from ava_detect.data.dataset import Sampling
+from ava_detect.data.keyframes import Keyframe, detection_keyframes
+from ava_detect.data.kinetics import mean_of_views, views_in_time
 from ava_detect.data.loaders import ClipLoader
 from ava_detect.data.transforms import EvalTransform
 from ava_detect.data.walk import WalkedClips
@@ -24,7 +28,8 @@ from ava_detect.engine import distributed
 from ava_detect.engine.evaluate import join_detections, score_boxes
 from ava_detect.engine.logs import StatusLine
 from ava_detect.inference.detector import Detector
-from ava_detect.pretrained import load_detector
+from ava_detect.models.views import CropViews
+from ava_detect.pretrained import load_detector, load_model
 from ava_eval.errors import InputError
 
 
@@ -44,6 +49,60 @@ def open_detector(config: Config) -> Detector:
     return detector
 
 
+def open_classifier(config: Config) -> Detector:
+    """The classifier of whole clips of `weights=FILE`, which the config must fit."""
+    if config.weights is None:
+        raise InputError("weights: expected weights=FILE, the checkpoint to use; got none")
+    loaded = load_model(config.weights, config)
+    return Detector(loaded.model, build_label_map(config), config.precision, build_device(config))
+
+
+def score_videos(
+    config: Config, detector: Detector, videos: ClipSource, listed: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray, list[Unreadable]]:
+    """Which of the ``listed`` videos were read, i64[V], and their mean scores f32[V, C].
+
+    The views are those of ``evaluation``. And the clips that could not be read; there are such only
+    where ``data.on_error`` is skip. Several processes share the clips, and all get the whole.
+    """
+    settings = config.evaluation
+    loader = _walk(
+        config,
+        views_in_time(listed, settings.clips),
+        videos,
+        build_video_sampling(config, at_random=False),
+    )
+    rows, scores = score_boxes(
+        CropViews(detector.model, settings.crops),
+        loader,
+        np.arange(len(listed) * settings.clips),
+        len(detector.label_map),
+        dtype=detector.dtype,
+        device=detector.device,
+        to_scores=lambda scores: scores,
+        log=StatusLine(),
+        unread=lambda: loader.unreadable_rows,
+    )
+    unread = [problem for part in distributed.gather_objects(loader.unreadable) for problem in part]
+    return *mean_of_views(rows, scores, len(listed), settings.clips), unread
+
+
+def _walk(
+    config: Config, keyframes: list[Keyframe], videos: ClipSource, sampling: Sampling
+) -> ClipLoader:
+    """This process's share of the clips."""
+    clips = WalkedClips(
+        keyframes,
+        videos,
+        sampling,
+        EvalTransform(config.evaluation.short_side),
+        config.evaluation.batch_size,
+        distributed.rank(),
+        distributed.world_size(),
+    )
+    return ClipLoader(clips, workers=config.data.workers, skip=config.data.on_error == "skip")
+
+
 def score_people(
     config: Config,
     detector: Detector,
@@ -57,17 +116,7 @@ def score_people(
     only where ``data.on_error`` is skip. Several processes share the keyframes, and all get the
     whole.
     """
-    settings, data = config.evaluation, config.data
-    clips = WalkedClips(
-        detection_keyframes(boxes),
-        videos,
-        build_sampling(config),
-        EvalTransform(settings.short_side),
-        settings.batch_size,
-        distributed.rank(),
-        distributed.world_size(),
-    )
-    loader = ClipLoader(clips, workers=data.workers, skip=data.on_error == "skip")
+    loader = _walk(config, detection_keyframes(boxes), videos, build_sampling(config))
     rows, scores = score_boxes(
         detector.model,
         loader,
@@ -85,7 +134,7 @@ def score_people(
         scores,
         detector.label_map,
         action_ids=build_eval_label_map(config)["action_id"],
-        use_person_score=settings.multiply_person_score,
+        use_person_score=config.evaluation.multiply_person_score,
     )
     unread = [problem for part in distributed.gather_objects(loader.unreadable) for problem in part]
     if loader.skip:

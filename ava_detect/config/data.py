@@ -43,7 +43,9 @@ class SplitSection(Section):
     frame_list: Path | None = Field(
         None, description="PySlowFast's list of images, whose paths start at the first of videos"
     )
-    annotations: Folders = Field((), description="AVA CSVs")
+    annotations: Folders = Field(
+        (), description="AVA CSVs; of Kinetics its CSVs, or lists of `path label`"
+    )
     labelled_boxes: Folders = Field(
         (),
         description="PySlowFast's CSVs of detected boxes with labels (-1: none), trained on too,"
@@ -66,11 +68,14 @@ class DataSection(Section):
     kind: Literal["ava", "kinetics"] = Field(
         "ava", description="people in boxes, or whole clips; decides the head of the model"
     )
-    num_classes: PositiveInt = Field(
-        400, description="classes of Kinetics; those of AVA are the label map's"
-    )
+    num_classes: PositiveInt = Field(400, description="classes of Kinetics where label_map is null")
     root: Path = Field(Path(), description="folder that the splits' relative paths start at")
-    label_map: str = Field("ava_80", description="classes of the model: ava_80, ava_60 or a pbtxt")
+    label_map: str | None = Field(
+        None,
+        description="classes of the model: ava_80, ava_60, a pbtxt, a .txt with a name a line,"
+        " or a .csv of Kinetics, whose labels they are;"
+        " null: ava_80, and of Kinetics num_classes without names",
+    )
     eval_label_map: str | None = Field(
         None, description="classes that are scored and exported; without it those of label_map"
     )
@@ -78,6 +83,11 @@ class DataSection(Section):
         None,
         description="ids (as in its file) or names of the label map that are trained on and"
         " scored; null: all",
+    )
+    exclusive: tuple[int | str, ...] = Field(
+        (),
+        description="ids or names of classes of which a person does exactly one, as AVA's poses"
+        " (1 to 14): they share a softmax",
     )
     first_label: Literal[0, 1] = Field(
         1,

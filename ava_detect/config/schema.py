@@ -13,6 +13,7 @@ from ava_detect.config.data import (
     PrepareSection,
     TrainBoxesSection,
 )
+from ava_detect.config.training import OptimSection
 from ava_detect.config.types import (
     Blocks,
     FourInts,
@@ -97,42 +98,6 @@ class ModelSection(Section):
     std: tuple[float, float, float] = Field((0.225, 0.225, 0.225), description="RGB, of 1.0")
 
 
-class OptimSection(Section):
-    """Optimiser, schedule and loss."""
-
-    name: Literal["sgd", "adamw"] = "sgd"
-    steps: PositiveInt = Field(14000, description="number of updates")
-    batch_size: PositiveInt = Field(64, description="clips an update, over all processes")
-    lr: PositiveFloat = 0.1
-    momentum: Fraction = 0.9
-    nesterov: bool = True
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-7
-    schedule: Literal["cosine", "steps"] = "steps"
-    milestones: tuple[PositiveInt, ...] = Field((), description="steps at which the rate falls")
-    gamma: PositiveFloat = Field(0.1, description="factor at each milestone")
-    warmup_steps: NonNegativeInt = 1000
-    warmup_factor: Fraction = Field(0.01, description="part of lr that the warm-up starts from")
-    clip_grad: PositiveFloat | None = Field(None, description="largest norm of the gradient")
-    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="decay of the averaged weights that are evaluated; 0 is none"
-    )
-    batch_norm: Literal["trainable", "frozen", "synchronised"] = Field(
-        "trainable",
-        description="statistics of each process's clips; those that the weights came with, nothing"
-        " of the norms being trained; or statistics of all processes' clips (GPUs only)",
-    )
-    focal_gamma: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="focal loss: how little well-known answers count; 0 is plain cross-entropy"
-    )
-    focal_alpha: PositiveFloat = Field(1.0, description="factor of the focal loss")
-    class_weights: Literal["equal", "balanced"] = Field(
-        "equal", description="weight of each class in the loss; balanced favours the rare ones"
-    )
-    loss_reduction: Literal["mean", "sum_classes"] = Field(
-        "mean", description="mean over people and classes, or sum over classes and mean over people"
-    )
-
-
 class EvalSection(Section):
     """How boxes are scored."""
 
@@ -143,6 +108,10 @@ class EvalSection(Section):
     )
     short_side: PositiveInt | None = Field(256, description="null leaves the size")
     batch_size: PositiveInt = 4
+    clips: PositiveInt = Field(10, description="clips of a video, evenly spread (Kinetics)")
+    crops: Literal[1, 3] = Field(
+        3, description="squares of a clip: the middle one, or along its long side (Kinetics)"
+    )
 
 
 class ProposerTrainSection(Section):
@@ -192,6 +161,16 @@ class Config(Section):
     precision: Precision = "auto"
     log_every: PositiveInt = Field(20, description="steps from one log line to the next")
     save_every: PositiveInt = Field(500, description="steps from one checkpoint to the next")
+    keep_last: PositiveInt = Field(2, description="so many of the newest checkpoints stay")
+    keep_every: PositiveInt | None = Field(
+        None, description="checkpoints of multiples of so many steps stay for good"
+    )
+    evaluate_every: PositiveInt | None = Field(
+        None,
+        description="steps from one evaluation on the split val to the next, the best of which"
+        " leaves best.pt; null: none",
+    )
+    tensorboard: bool = Field(True, description="curves in the folder tensorboard, too")
     model: ModelSection = ModelSection()
     data: DataSection = DataSection()
     prepare: PrepareSection = PrepareSection()

@@ -1,88 +1,33 @@
-"""Keyframes and a source of clips, joined into samples."""
+"""The clips of AVA: around a keyframe."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
-import torch
-from torch.utils.data import Dataset
 
 from ava_detect.clips import ClipSource
-from ava_detect.data.batch import ClipSample
 from ava_detect.data.keyframes import Keyframe
-from ava_detect.data.transforms import Transform, View
 from ava_detect.timebase import Timebase
 
 
 @dataclass(frozen=True)
-class Sampling:
+class KeyframeSampling:
     """Which frames make the clip of a keyframe; see ``Timebase.clip_frames``."""
 
     timebase: Timebase
     num_frames: int
     sampling_rate: int
 
-    def frames(self, keyframe: Keyframe, source: ClipSource) -> np.ndarray:
-        """Numbers i64[T]; InputError where the video is broken or does not show the keyframe."""
+    def frames(
+        self,
+        keyframe: Keyframe,
+        source: ClipSource,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
+        """See ``Sampling``; nothing is random here."""
         frame_times = source.frame_times(keyframe.video_id)
         self.timebase.require_inside(keyframe.timestamp, keyframe.video_id, frame_times)
         return self.timebase.clip_frames(
             keyframe.timestamp, frame_times, self.num_frames, self.sampling_rate
         )
-
-
-class AvaClips(Dataset):
-    """The clip around each keyframe, with its people.
-
-    An item is asked for by ``(index, seed)`` and depends on nothing else: not on the worker that
-    makes it, nor on what was made before.
-    """
-
-    def __init__(
-        self,
-        keyframes: Sequence[Keyframe],
-        source: ClipSource,
-        sampling: Sampling,
-        transform: Transform,
-    ) -> None:
-        self.keyframes = keyframes
-        self.source = source
-        self.sampling = sampling
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.keyframes)
-
-    def __getitem__(self, item: tuple[int, int]) -> ClipSample:
-        """The sample of keyframe ``index`` under the random choices of ``seed``.
-
-        Raises:
-            InputError: the video is missing or broken, or the keyframe lies outside of it.
-        """
-        index, seed = item
-        keyframe = self.keyframes[index]
-        numbers, places = np.unique(
-            self.sampling.frames(keyframe, self.source), return_inverse=True
-        )
-        frames = self.source.walk(keyframe.video_id, numbers)
-        first = next(frames)
-        size = (first.shape[1], first.shape[0])
-        view = self.transform(size, keyframe.boxes, np.random.default_rng(seed))
-        clip = np.empty((len(numbers), *view.size[::-1], 3), np.uint8)
-        for frame, target in zip(chain([first], frames), clip, strict=True):
-            view.show(frame, target)
-        # Most clips have no frame twice, and are spared a copy.
-        return sample_of(keyframe, clip if len(clip) == len(places) else clip[places], view)
-
-
-def sample_of(keyframe: Keyframe, frames: np.ndarray, view: View) -> ClipSample:
-    """The sample of a clip u8[T, h, w, 3] and of the people that its view shows."""
-    return ClipSample(
-        frames=torch.from_numpy(frames),
-        boxes=torch.from_numpy(view.boxes),
-        labels=None if keyframe.labels is None else torch.from_numpy(keyframe.labels[view.kept]),
-        rows=torch.from_numpy(keyframe.rows[view.kept]),
-    )

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from multiprocessing.connection import wait as wait_for_any
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ava_detect.data.ava import AvaClips
 from ava_detect.data.batch import ClipBatch, ClipSample, Unreadable, collate
+from ava_detect.data.dataset import ClipDataset
 from ava_detect.data.walk import WalkedClips
 from ava_eval.errors import InputError
 
 Item = tuple[int, int]
 """(index of the sample, seed of its random choices)"""
+Loaded = tuple[ClipBatch | None, list[Unreadable]]
+"""(what could be read, what could not)"""
 SUBSTITUTES = 100
 """So many samples are tried in the place of one that cannot be read."""
 
@@ -31,8 +38,8 @@ class TrainBatches(Sampler[list[Item]]):
 
     Step s holds the positions s * batch_size ... of an endless row of shuffled epochs; the batch
     is a pure function of (seed, s), so a resumed run goes on exactly. ``batch_size`` counts over
-    all ranks, each of which gets every ``world_size``-th item: the samples of a step do not
-    depend on the number of ranks.
+    all ranks, each of which gets every ``world_size``-th item, in ``parts`` batches: the samples of
+    a step depend on neither number.
     """
 
     def __init__(
@@ -44,25 +51,31 @@ class TrainBatches(Sampler[list[Item]]):
         num_steps: int,
         rank: int = 0,
         world_size: int = 1,
+        parts: int = 1,
     ) -> None:
         if num_samples < 1:
             raise ValueError("there is nothing to train on: num_samples is 0")
-        if batch_size < 1 or batch_size % world_size:
-            raise ValueError(f"batch_size {batch_size} cannot be split over {world_size} ranks")
+        if batch_size < 1 or batch_size % (world_size * parts):
+            raise ValueError(
+                f"batch_size {batch_size} cannot be split over {world_size} ranks x {parts} parts"
+            )
         self.num_samples = num_samples
         self.batch_size = batch_size
         self.seed = seed
         self.steps = range(first_step, first_step + num_steps)
         self.rank = rank
         self.world_size = world_size
+        self.parts = parts
 
     def __len__(self) -> int:
-        return len(self.steps)
+        return len(self.steps) * self.parts
 
     def __iter__(self) -> Iterator[list[Item]]:
         for step in self.steps:
             positions = range(step * self.batch_size, (step + 1) * self.batch_size)
-            yield [self._item(position) for position in positions[self.rank :: self.world_size]]
+            mine = positions[self.rank :: self.world_size]
+            for part in range(self.parts):
+                yield [self._item(position) for position in mine[part :: self.parts]]
 
     def _item(self, position: int) -> Item:
         epoch, place = divmod(position, self.num_samples)
@@ -98,7 +111,7 @@ class ClipLoader:
 
     def __init__(
         self,
-        dataset: AvaClips | WalkedClips,
+        dataset: ClipDataset | WalkedClips,
         batch_sampler: TrainBatches | None = None,
         workers: int = 0,
         pin_memory: bool = False,
@@ -132,7 +145,11 @@ class ClipLoader:
         return self._num_batches
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        for batch, unread in self._loader:
+        """Begins at once: DataLoader draws from the global random generator here, not later."""
+        return self._batches(_Loading(self._loader))
+
+    def _batches(self, loading: Iterator[Loaded]) -> Iterator[ClipBatch]:
+        for batch, unread in loading:
             for problem in unread:
                 self._note(problem)
             if batch is not None:
@@ -156,9 +173,6 @@ class ClipLoader:
             self.unreadable.append(problem)
 
 
-Loaded = tuple[ClipBatch | None, list[Unreadable]]
-
-
 def count_by_video(unread: Iterable[Unreadable]) -> Counter[str]:
     """How many keyframes of each video could not be read."""
     return Counter(problem.video_id for problem in unread)
@@ -171,13 +185,52 @@ def unread_text(skipped: Mapping[str, int], fate: str) -> str:
     return f"{count} clips of {len(skipped)} videos ({some}) cannot be read: {fate}"
 
 
+class _Loading(Iterator[Loaded]):
+    """What a DataLoader brings; InputError where a worker has died, told only when waited for.
+
+    torch would tell it in the middle of whatever the main process does, such as a save.
+    """
+
+    def __init__(self, loader: DataLoader) -> None:
+        others = set(multiprocessing.active_children())
+        handler = signal.getsignal(signal.SIGCHLD)
+        self._items = iter(loader)
+        self._workers = set(multiprocessing.active_children()) - others
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, handler)
+
+    def __next__(self) -> Loaded:
+        try:
+            return next(self._items)
+        except (RuntimeError, OSError, EOFError) as error:  # of a pipe that has lost its writer
+            # A worker that is about to be gone may have closed its pipes already.
+            wait_for_any([worker.sentinel for worker in self._workers], timeout=1)
+            dead = [worker for worker in self._workers if worker.exitcode is not None]
+            if not dead:
+                raise
+            raise InputError(f"data.workers: {_fate(dead[0])}") from error
+
+
+def _fate(worker: BaseProcess) -> str:
+    code = worker.exitcode or 0
+    what = f"process {worker.pid}, which read clips,"
+    if code >= 0:
+        return f"{what} ended with exit code {code}; workers=0 may tell why"
+    cause: dict[int, str] = {
+        signal.SIGKILL: ", as where memory runs out; take fewer workers",
+        signal.SIGBUS: ", as where /dev/shm is full; take fewer workers, or enlarge it",
+    }
+    name = signal.Signals(-code).name
+    return f"{what} was killed by {name}{cause.get(-code, '; workers=0 may tell why')}"
+
+
 class _Readable(Dataset):
     """Samples, each with the keyframes that could not be read in its place.
 
     Errors travel from the workers as values: DataLoader would wrap an InputError in a traceback.
     """
 
-    def __init__(self, dataset: AvaClips, skip: bool) -> None:
+    def __init__(self, dataset: ClipDataset, skip: bool) -> None:
         self.dataset = dataset
         self.tries = SUBSTITUTES if skip else 1
 
@@ -207,7 +260,18 @@ def _of_walk(item: Any) -> Loaded:
 def _start_worker(worker: int) -> None:
     """OpenCV's own threads would compete with the other workers.
 
-    Ctrl-C reaches workers too; the main process, which saves and ends them, must outlive it.
+    Ctrl-C, and the SIGTERM by which schedulers and torchrun end a job, reach workers too; the main
+    process, which saves and ends them, must outlive it with them.
     """
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_by_parent, daemon=True).start()
+
+
+def _end_by_parent() -> None:
+    """Only the main process may end a worker by SIGTERM."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

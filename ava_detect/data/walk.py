@@ -9,8 +9,8 @@ import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ava_detect.clips import ClipSource
-from ava_detect.data.ava import Sampling, sample_of
 from ava_detect.data.batch import ClipBatch, ClipSample, Unreadable, collate
+from ava_detect.data.dataset import Sampling, sample_of
 from ava_detect.data.keyframes import Keyframe
 from ava_detect.data.transforms import EvalTransform
 from ava_eval.errors import InputError
@@ -21,7 +21,7 @@ RUN = 64
 
 
 class WalkedClips(IterableDataset):
-    """The clips of keyframes, each exactly once over all ranks, as ``AvaClips`` gives them.
+    """The clips of keyframes, each exactly once over all ranks, as ``ClipDataset`` gives them.
 
     A window slides over each video, whose frames are decoded and resized once although
     neighbouring clips share most of them. Each rank gets one run of neighbouring keyframes; its

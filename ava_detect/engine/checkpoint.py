@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +26,7 @@ from ava_eval.errors import InputError
 
 FORMAT = 1
 FINAL = "final.pt"  # its name in the folder of a run
+BEST = "best.pt"
 _SEAL = b"sha256:"
 _SEAL_LENGTH = len(_SEAL) + 64
 
@@ -79,7 +82,18 @@ def save_checkpoint(
             torch.save(content, file)
             _seal(file)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise InputError(f"{path}: the checkpoint could not be written: {error}") from error
+        reason = _reason(error)
+        raise InputError(f"{path}: the checkpoint could not be written: {reason}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, such as that the disk is full, in place of torch's words about it."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, OSError):
+            return behind.strerror or str(behind)
+        behind = behind.__context__
+    return str(error).partition("\n")[0]
 
 
 def is_checkpoint(path: str | os.PathLike[str]) -> bool:
@@ -112,18 +126,55 @@ def step_path(run_dir: str | os.PathLike[str], step: int) -> Path:
     return Path(run_dir) / f"step-{step:08d}.pt"
 
 
-def save_step(run_dir: str | os.PathLike[str], *, step: int, keep: int = 2, **content: Any) -> None:
-    """``save_checkpoint`` as the newest of a run, of which the last ``keep`` stay; main rank only.
+def save_step(
+    run_dir: str | os.PathLike[str],
+    *,
+    step: int,
+    keep_last: int = 2,
+    keep_every: int | None = None,
+    **content: Any,
+) -> None:
+    """``save_checkpoint`` as the newest of a run; main rank only.
 
-    Leftovers of writers that were killed go too. ``final.pt`` is not touched.
+    The last ``keep_last`` stay, and those of multiples of ``keep_every`` steps. Leftovers of
+    writers that were killed go too. ``final.pt`` and ``best.pt`` are not touched.
     """
     if not distributed.is_main():
         return
     save_checkpoint(step_path(run_dir, step), step=step, **content)
-    for old in _step_files(run_dir)[:-keep]:
-        old.unlink()
+    for old in _step_files(run_dir)[:-keep_last]:
+        if keep_every is None or _step_of(old) % keep_every:
+            old.unlink()
     for leftover in Path(run_dir).glob(".step-*.pt"):
         leftover.unlink()
+
+
+def save_if_best(
+    run_dir: str | os.PathLike[str],
+    figures: Mapping[str, float],
+    *,
+    step: int,
+    model: nn.Module,
+    config: str,
+    meta: dict[str, Any],
+) -> None:
+    """Write ``best.pt``, for evaluation only, unless its first figure is as good; main rank only.
+
+    A figure that is not a number is worse than any other.
+    """
+    if not distributed.is_main():
+        return
+    path, name = Path(run_dir) / BEST, next(iter(figures))
+    try:
+        before = load_checkpoint(path).meta["figures"][name] if path.is_file() else math.nan
+    except InputError as error:
+        _log.warning("%s; it is replaced", error)
+        before = math.nan
+    if math.isnan(before) or figures[name] > before:
+        known = {key: value for key, value in figures.items() if not math.isnan(value)}
+        if name in known:
+            meta = {**meta, "figures": known}
+            save_checkpoint(path, step=step, model=model, config=config, meta=meta)
 
 
 def latest(run_dir: str | os.PathLike[str]) -> Checkpoint | None:
@@ -143,7 +194,12 @@ def latest(run_dir: str | os.PathLike[str]) -> Checkpoint | None:
 
 
 def _step_files(run_dir: str | os.PathLike[str]) -> list[Path]:
-    return sorted(Path(run_dir).glob("step-*.pt"))
+    files = Path(run_dir).glob("step-*.pt")
+    return sorted((path for path in files if path.stem[5:].isdigit()), key=_step_of)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def restore(

@@ -10,7 +10,7 @@ import numpy as np
 from ava_detect.synthetic.camera import Camera, slow_wave
 from ava_detect.synthetic.figure import Figure, Look, Mask
 from ava_detect.synthetic.motion import perform
-from ava_detect.synthetic.script import Action, write_script
+from ava_detect.synthetic.script import Action, ScriptWriter, write_script
 
 WIDTH, HEIGHT = 160, 120
 MARGIN = 24  # pixels of background around the frame, for the camera to move in
@@ -63,9 +63,18 @@ class Scene:
 
     @classmethod
     def draw(
-        cls, rng: np.random.Generator, seconds: int, fps: int, cast: int, has_empty_shot: bool
+        cls,
+        rng: np.random.Generator,
+        seconds: int,
+        fps: int,
+        cast: int,
+        has_empty_shot: bool = False,
+        write: ScriptWriter = write_script,
     ) -> Scene:
-        """Draw a scene of ``seconds`` s with ``cast`` (1 to 4) figures at random."""
+        """Draw a scene of ``seconds`` s with ``cast`` (1 to 4) figures at random.
+
+        ``write`` decides what each of them does.
+        """
         frames = seconds * fps
         zooming = bool(rng.random() < 0.5)
         camera = Camera.draw(rng, frames, (WIDTH, HEIGHT), zooming)
@@ -73,7 +82,7 @@ class Scene:
             fps=fps,
             backdrops=_backdrops(_background(rng), camera, frames),
             camera=camera,
-            figures=_cast(rng, cast, seconds, fps, camera, growing=not zooming),
+            figures=_cast(rng, cast, seconds, fps, camera, growing=not zooming, write=write),
             occluders=[_occluder(rng) for _ in range(rng.integers(0, 3))],
             empty_seconds=_empty_shot(rng, seconds) if has_empty_shot else range(0),
             grain=_grain(rng, 2.5),
@@ -137,7 +146,13 @@ class Scene:
 
 
 def _cast(
-    rng: np.random.Generator, count: int, seconds: int, fps: int, camera: Camera, growing: bool
+    rng: np.random.Generator,
+    count: int,
+    seconds: int,
+    fps: int,
+    camera: Camera,
+    growing: bool,
+    write: ScriptWriter,
 ) -> list[Figure]:
     """Figures in lanes side by side, so that they seldom cover each other."""
     lane_width = 0.94 * WIDTH / count
@@ -149,7 +164,7 @@ def _cast(
         inset = min(0.42 * lane_width, 0.45 * height)  # room to lie down
         lane = left + inset, left + lane_width - inset
         neighbours = (-1,) * (slot > 0) + (1,) * (slot < count - 1)
-        script = write_script(rng, seconds, neighbours)
+        script = write(rng, seconds, neighbours)
         motion = perform(script, frames, fps, height, lane, home=rng.uniform(*lane))
         ground = rng.uniform(max(1.08 * height + 6, 0.74 * HEIGHT), 0.95 * HEIGHT)
         growth = 1 + 0.08 * slow_wave(rng, frames) * growing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TypeVar
@@ -43,6 +44,7 @@ TRANSITIONS = (Action.FALL_DOWN, Action.GET_UP)
 GAITS = (Action.WALK, Action.RUN)
 ATTENTIVE = (Action.STAND, Action.SIT)  # postures in which a figure may watch another
 MOVING_ARMS = {Arms.RAISED: Action.WAVE, Arms.APART: Action.CLAP}
+ARMS_OF = {Action.CARRY: Arms.CARRYING, Action.WAVE: Arms.RAISED, Action.CLAP: Arms.APART}
 
 # How often the next act is each of these. FALL_DOWN stands for fall down, lie, get up.
 NEXT_POSTURE = {
@@ -114,6 +116,9 @@ class Act:
         return labels
 
 
+ScriptWriter = Callable[[np.random.Generator, int, tuple[int, ...]], list[Act]]
+
+
 def write_script(rng: np.random.Generator, seconds: int, neighbours: tuple[int, ...]) -> list[Act]:
     """Acts that follow each other from second 0 to at least ``seconds``.
 
@@ -132,6 +137,35 @@ def write_script(rng: np.random.Generator, seconds: int, neighbours: tuple[int, 
         facing = _facing(rng, neighbours, sociable=0.8 if arms is Arms.POINTING else 0.45)
         length = int(rng.integers(1, 4))
         acts.append(_act(rng, posture, arms, moving, first, length, facing))
+    return acts
+
+
+def write_single(
+    action: Action, rng: np.random.Generator, seconds: int, neighbours: tuple[int, ...]
+) -> list[Act]:
+    """Acts that show one ``action`` over the whole of ``seconds``, from second 0 to at least that.
+
+    A transition happens within second 1, with what comes before and after it around. What the arms
+    do while they do not matter, they hold: a raised arm does not tell a wave from standing.
+    """
+    facing = _facing(rng, neighbours, sociable=0.5)
+    backwards = bool(rng.random() < 0.5)
+    parts: list[tuple[Action, Arms, bool, int]]
+    if action in TRANSITIONS:
+        before, after = (Action.STAND, Action.LIE)[:: 1 if action is Action.FALL_DOWN else -1]
+        parts = [(before, Arms.AT_REST, False, 1), (action, Arms.AT_REST, False, 1)]
+        parts.append((after, Arms.AT_REST, False, seconds))
+    elif action in ARMS_OF:
+        posture = _pick(rng, {Action.STAND: 0.5, Action.SIT: 0.25, Action.WALK: 0.25})
+        parts = [(posture, ARMS_OF[action], action in MOVING_ARMS.values(), seconds + 1)]
+    else:
+        held = action in (*GAITS, *ATTENTIVE) and rng.random() < 0.5
+        arms = _pick(rng, {Arms.RAISED: 0.5, Arms.APART: 0.5}) if held else Arms.AT_REST
+        parts = [(action, arms, False, seconds + 1)]
+    acts: list[Act] = []
+    for posture, arms, moving, length in parts:
+        first = acts[-1].first + acts[-1].seconds if acts else 0
+        acts.append(_act(rng, posture, arms, moving, first, length, facing, backwards))
     return acts
 
 

@@ -8,23 +8,28 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
+from ava_detect.synthetic import trimmed
+from ava_detect.synthetic.names import video_id
 from ava_detect.synthetic.scene import HEIGHT, WIDTH, Person, Scene
 from ava_detect.synthetic.script import Action
+from ava_detect.synthetic.trimmed import TrimmedPlan, make_trimmed
 from ava_detect.synthetic.video import write_video
 from ava_eval import InputError, read_label_map
 from ava_eval.atomic import atomic_path
 
-VERSION = 1  # raise it whenever the same settings give another world
+VERSION = 2  # raise it whenever the same settings give another world
 FPS = 15
 SPLITS = ("train", "val", "test")
 LEAST_VISIBLE = 0.5  # share of a body; who is hidden more is not annotated
+Plan = TypeVar("Plan")
+Made = TypeVar("Made")
 AVA_LABEL_MAP = Path(__file__).parents[1] / "label_maps" / "ava_80.pbtxt"
 CASTS = (2, 3, 2, 4, 1, 3, 2, 3, 4)  # figures in a split's videos, over and over
-ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Settings:
     train_videos: int
     val_videos: int
     test_videos: int
+    train_clips: int
+    val_clips: int
     seconds: int
     fps: int
     version: int = VERSION
@@ -63,10 +70,8 @@ class VideoPlan:
 
     @property
     def video_id(self) -> str:
-        """Eleven characters as YouTube's; some begin with - or _, as in AVA."""
-        letters = self.random(1).choice(list(ID_LETTERS), 11).tolist()
-        first = {0: "-", 1: "_"}.get(self.index % 10, letters[0])
-        return first + "".join(letters[1:])
+        """Eleven characters as YouTube's."""
+        return video_id(self.random(1), self.index)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ def make_world(
     train_videos: int = 100,
     val_videos: int = 25,
     test_videos: int = 6,
+    train_clips: int = 880,
+    val_clips: int = 220,
     seconds: int = 30,
     fps: int = FPS,
     workers: int = 2,
@@ -94,28 +101,44 @@ def make_world(
 
     The folder gets ``videos/ID.mp4`` (160x120, H.264, from 0 s), ``train.csv`` and ``val.csv``
     (AVA v2.2: 8 columns; 2 where a keyframe shows nobody), ``test_keyframes.csv``,
-    ``{train,val,test}_excluded.csv``, ``labelmap.pbtxt`` and, when all else is complete,
+    ``{train,val,test}_excluded.csv``, ``labelmap.pbtxt``; ``kinetics/ID_START_END.mp4``, clips of
+    one action each, with ``kinetics_{train,val}.csv``; and, when all else is complete,
     ``world.json``. Keyframes are the whole seconds from 1 to ``seconds - 1``.
 
     The annotations are a function of the settings alone, whatever the number of ``workers``
     (processes; 1 works in this one). Raises InputError for settings that make no world.
     """
-    settings = Settings(seed, train_videos, val_videos, test_videos, seconds, fps)
+    settings = Settings(
+        seed, train_videos, val_videos, test_videos, train_clips, val_clips, seconds, fps
+    )
     settings.check()
     folder = Path(folder)
     plans = [VideoPlan(settings, split, i) for split in SPLITS for i in _indices(settings, split)]
+    clips = [
+        TrimmedPlan(seed, split, index, fps)
+        for split, count in zip(trimmed.SPLITS, (train_clips, val_clips), strict=True)
+        for index in range(count)
+    ]
     log = log or (lambda line: None)
-    if _is_finished(folder, settings, plans):
+    if _is_finished(folder, settings, plans, clips):
         log(f"the demo world is in {folder} already")
         return
     _clear(folder)
     records = []
-    for record in _make_videos(folder / "videos", plans, workers):
+    for record in _make_all(make_video, folder / "videos", plans, workers):
         records.append(record)
         if len(records) % 20 == 0 or len(records) == len(plans):
             log(f"demo world: {len(records)} of {len(plans)} videos")
     _write_tables(folder, records)
-    finished = asdict(settings) | {"videos": [plan.video_id for plan in plans]}
+    label_map = read_label_map(folder / "labelmap.pbtxt")
+    for _ in _make_all(make_trimmed, folder / trimmed.FOLDER, clips, workers):
+        pass
+    trimmed.write_lists(folder, clips, label_map)
+    log(f"demo world: {len(clips)} clips of one action")
+    finished = asdict(settings) | {
+        "videos": [plan.video_id for plan in plans],
+        "clips": [plan.name for plan in clips],
+    }
     with atomic_path(folder / "world.json") as temporary:
         temporary.write_text(json.dumps(finished, indent=1) + "\n")
 
@@ -124,20 +147,26 @@ def _indices(settings: Settings, split: str) -> range:
     return range(getattr(settings, f"{split}_videos"))
 
 
-def _is_finished(folder: Path, settings: Settings, plans: list[VideoPlan]) -> bool:
+def _is_finished(
+    folder: Path, settings: Settings, plans: list[VideoPlan], clips: list[TrimmedPlan]
+) -> bool:
     old = _old_world(folder)
     if any(old.get(name) != value for name, value in asdict(settings).items()):
         return False
-    return all((folder / "videos" / f"{plan.video_id}.mp4").is_file() for plan in plans)
+    files = [folder / "videos" / f"{plan.video_id}.mp4" for plan in plans]
+    files += [folder / trimmed.FOLDER / f"{plan.name}.mp4" for plan in clips]
+    return all(path.is_file() for path in files)
 
 
 def _clear(folder: Path) -> None:
     """Remove the mark of a finished world of other settings, then its videos."""
     old = _old_world(folder)
     (folder / "world.json").unlink(missing_ok=True)
-    for path in (folder / "videos").glob("*.mp4"):
-        if path.stem in old.get("videos", ()):
-            path.unlink()
+    for place, key in (("videos", "videos"), (trimmed.FOLDER, "clips")):
+        made = set(old.get(key, ()))
+        for path in (folder / place).glob("*.mp4"):
+            if path.stem in made:
+                path.unlink()
 
 
 def _old_world(folder: Path) -> dict:
@@ -152,16 +181,18 @@ def _old_world(folder: Path) -> dict:
         raise InputError.at(path, None, None, "a demo world's settings", remedy=remedy) from error
 
 
-def _make_videos(folder: Path, plans: list[VideoPlan], workers: int) -> Iterator[VideoRecord]:
-    """Records in the order of the plans."""
+def _make_all(
+    make: Callable[[Path, Plan], Made], folder: Path, plans: list[Plan], workers: int
+) -> Iterator[Made]:
+    """What ``make`` returns, in the order of the plans."""
     folders = [folder] * len(plans)
     if workers <= 1:
-        yield from map(make_video, folders, plans)
+        yield from map(make, folders, plans)
         return
     with ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
     ) as pool:
-        yield from pool.map(make_video, folders, plans)
+        yield from pool.map(make, folders, plans, chunksize=4)
 
 
 def make_video(folder: Path, plan: VideoPlan) -> VideoRecord:

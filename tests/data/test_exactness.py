@@ -12,7 +12,8 @@ import pytest
 
 from ava_detect.clips import VideoFile, VideoLibrary
 from ava_detect.clips.frame_list import read_frame_list
-from ava_detect.data.ava import AvaClips, Sampling
+from ava_detect.data.ava import KeyframeSampling
+from ava_detect.data.dataset import ClipDataset
 from ava_detect.data.keyframes import Keyframe
 from ava_detect.data.loaders import ClipLoader
 from ava_detect.data.transforms import EvalTransform, TrainTransform
@@ -25,7 +26,7 @@ from tests.painted import number_of, painted, write_painted
 NUM_FRAMES = 240
 START = 900.0
 SIZE = (48, 64)
-SAMPLING = Sampling(Timebase(fps=30.0), num_frames=8, sampling_rate=2)
+SAMPLING = KeyframeSampling(Timebase(fps=30.0), num_frames=8, sampling_rate=2)
 MILLISECOND = Fraction(1, 1000)
 LONG_GROUPS = {"g": "250", "bf": "3"}
 SHORT_GROUPS = {"g": "12", "bf": "3", "sc_threshold": "0"}
@@ -126,9 +127,9 @@ def upright(name: str, frame: np.ndarray) -> np.ndarray:
 def require_exact(name: str, source: VideoLibrary) -> None:
     """Reading at random and a walk give the right frames; in training they are the same."""
     keyframes = keyframes_of(name)
-    plain = AvaClips(keyframes, source, SAMPLING, EvalTransform(None))
+    plain = ClipDataset(keyframes, source, SAMPLING, EvalTransform(None))
     whole = source.video(Path(name).stem).shape[1:3]
-    training = AvaClips(keyframes, source, SAMPLING, TrainTransform(None, whole, flip=0))
+    training = ClipDataset(keyframes, source, SAMPLING, TrainTransform(None, whole, flip=0))
     walk = ClipLoader(WalkedClips(keyframes, source, SAMPLING, EvalTransform(None), 4))
     walked = [clip.numpy() for batch in walk for clip in batch.frames]
     for place in np.random.default_rng(1).permutation(len(keyframes)):
@@ -216,7 +217,7 @@ def test_all_sources_show_the_same_pixels_at_the_same_second(folder: Path, extra
     moments = [Keyframe("v", START + t, np.arange(1), np.zeros((1, 4)), None) for t in (0, 2, 4.5)]
     clips = {
         name: [
-            AvaClips(moments, source, SAMPLING, EvalTransform(None))[place, 0].frames.numpy()
+            ClipDataset(moments, source, SAMPLING, EvalTransform(None))[place, 0].frames.numpy()
             for place in range(3)
         ]
         for name, source in sources(folder, extracted).items()
@@ -225,9 +226,9 @@ def test_all_sources_show_the_same_pixels_at_the_same_second(folder: Path, extra
     for name, found in clips.items():
         np.testing.assert_array_equal(found, clips["video"], err_msg=name)
     # mmaction2 itself reads img_00062 at second 902; a setting reads as it does.
-    as_it_does = Sampling(Timebase(fps=30.0, shift=1), 8, 2)
+    as_it_does = KeyframeSampling(Timebase(fps=30.0, shift=1), 8, 2)
     source = VideoLibrary(extracted / "mmaction2", start=START)
-    clip = AvaClips(moments, source, as_it_does, EvalTransform(None))[1, 0].frames.numpy()
+    clip = ClipDataset(moments, source, as_it_does, EvalTransform(None))[1, 0].frames.numpy()
     np.testing.assert_array_equal(
         clip[4], cv2.imread(str(extracted / "mmaction2/v/img_00062.png"))[..., ::-1]
     )

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from ava_detect.data.ava import AvaClips, Sampling
+from ava_detect.data.ava import KeyframeSampling
 from ava_detect.data.batch import ClipSample, collate
+from ava_detect.data.dataset import ClipDataset
 from ava_detect.data.keyframes import Keyframe
 from ava_detect.data.loaders import ClipLoader, TrainBatches
 from ava_detect.data.transforms import EvalTransform, TrainTransform
@@ -18,7 +19,7 @@ from ava_detect.data.walk import WalkedClips
 from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
 
-SAMPLING = Sampling(Timebase(fps=30.0), num_frames=4, sampling_rate=3)
+SAMPLING = KeyframeSampling(Timebase(fps=30.0), num_frames=4, sampling_rate=3)
 
 
 class Counting:
@@ -58,8 +59,8 @@ KEYFRAMES = [
 ]
 
 
-def clips(transform, keyframes: list[Keyframe] = KEYFRAMES, source=None) -> AvaClips:
-    return AvaClips(keyframes, source or Counting(), SAMPLING, transform)
+def clips(transform, keyframes: list[Keyframe] = KEYFRAMES, source=None) -> ClipDataset:
+    return ClipDataset(keyframes, source or Counting(), SAMPLING, transform)
 
 
 TRAIN = TrainTransform(None, (16, 16), color=0.2, box_jitter=0.1)

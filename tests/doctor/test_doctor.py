@@ -37,7 +37,17 @@ def write(path: Path, rows: Rows) -> None:
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small world of its frequent classes only, with proposals on its people."""
     folder = tmp_path_factory.mktemp("clean")
-    make_world(folder, seed=3, train_videos=6, val_videos=2, test_videos=1, seconds=14, workers=2)
+    make_world(
+        folder,
+        seed=3,
+        train_videos=6,
+        val_videos=2,
+        test_videos=1,
+        train_clips=0,
+        val_clips=0,
+        seconds=14,
+        workers=2,
+    )
     tables = {split: read(folder / f"{split}.csv") for split in ("train", "val")}
     actions = [row[6] for row in tables["train"] if len(row) > 2]
     kept = {action for action in actions if actions.count(action) >= FREQUENT}

@@ -15,7 +15,16 @@ from ava_detect.synthetic import make_world
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pristine")
-    make_world(folder, train_videos=2, val_videos=1, test_videos=1, seconds=4, workers=1)
+    make_world(
+        folder,
+        train_videos=2,
+        val_videos=1,
+        test_videos=1,
+        train_clips=0,
+        val_clips=0,
+        seconds=4,
+        workers=1,
+    )
     return folder
 
 

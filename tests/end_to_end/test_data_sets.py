@@ -30,7 +30,17 @@ Row = list[str]
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
-    make_world(folder, seed=3, train_videos=2, val_videos=2, test_videos=0, seconds=5, workers=1)
+    make_world(
+        folder,
+        seed=3,
+        train_videos=2,
+        val_videos=2,
+        test_videos=0,
+        train_clips=0,
+        val_clips=0,
+        seconds=5,
+        workers=1,
+    )
     return folder
 
 

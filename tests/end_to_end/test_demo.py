@@ -11,7 +11,15 @@ from ava_detect.commands.demo import run_demo
 from ava_eval.cli import main as score_main
 from ava_eval.errors import InputError
 
-WORLD = {"train_videos": 2, "val_videos": 2, "test_videos": 1, "seconds": 5, "workers": 1}
+WORLD = {
+    "train_videos": 2,
+    "val_videos": 2,
+    "test_videos": 1,
+    "train_clips": 0,
+    "val_clips": 0,
+    "seconds": 5,
+    "workers": 1,
+}
 QUICK = (
     *("optim.steps=2", "optim.warmup_steps=1", "optim.batch_size=2", "evaluation.min_score=0"),
     *("proposer.train.steps=3", "proposer.train.batch_size=2", "proposer.min_score=0.01"),

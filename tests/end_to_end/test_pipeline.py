@@ -37,7 +37,17 @@ QUICK = (
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
-    make_world(folder, seed=3, train_videos=3, val_videos=2, test_videos=1, seconds=5, workers=1)
+    make_world(
+        folder,
+        seed=3,
+        train_videos=3,
+        val_videos=2,
+        test_videos=1,
+        train_clips=0,
+        val_clips=0,
+        seconds=5,
+        workers=1,
+    )
     return folder
 
 

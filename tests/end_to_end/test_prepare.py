@@ -26,7 +26,17 @@ QUICK = ("optim.steps=2", "optim.warmup_steps=1", "optim.batch_size=2", "precisi
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
     folder = tmp_path / "world"
-    make_world(folder, seed=7, train_videos=2, val_videos=1, test_videos=1, seconds=5, workers=1)
+    make_world(
+        folder,
+        seed=7,
+        train_videos=2,
+        val_videos=1,
+        test_videos=1,
+        train_clips=0,
+        val_clips=0,
+        seconds=5,
+        workers=1,
+    )
     return folder
 
 

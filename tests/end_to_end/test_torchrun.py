@@ -38,7 +38,17 @@ SETTINGS = (
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
-    make_world(folder, seed=3, train_videos=3, val_videos=2, test_videos=0, seconds=5, workers=1)
+    make_world(
+        folder,
+        seed=3,
+        train_videos=3,
+        val_videos=2,
+        test_videos=0,
+        train_clips=0,
+        val_clips=0,
+        seconds=5,
+        workers=1,
+    )
     return folder
 
 
@@ -121,7 +131,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
 
 
 def test_what_cannot_be_shared_is_refused(world: Path, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"optim\.batch_size: expected a multiple of the 2"):
+    with pytest.raises(AssertionError, match=r"optim\.batch_size: expected a multiple of 2 "):
         run(world, tmp_path, "train", "optim.batch_size=3", processes=2)
     with pytest.raises(AssertionError, match="only train, evaluate and export work as several"):
         run(world, tmp_path, "propose", processes=2)

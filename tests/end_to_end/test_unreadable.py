@@ -31,7 +31,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     And one of the training videos is missing.
     """
     folder = tmp_path_factory.mktemp("world")
-    make_world(folder, seed=5, train_videos=3, val_videos=3, test_videos=0, seconds=5, workers=1)
+    make_world(
+        folder,
+        seed=5,
+        train_videos=3,
+        val_videos=3,
+        test_videos=0,
+        train_clips=0,
+        val_clips=0,
+        seconds=5,
+        workers=1,
+    )
     for split in ("train", "val"):
         path = video_of(folder, split, 0)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

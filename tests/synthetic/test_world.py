@@ -12,11 +12,22 @@ import pandas as pd
 import pytest
 
 import ava_detect
+from ava_detect.clips import VideoLibrary
+from ava_detect.data.kinetics_files import read_kinetics
 from ava_detect.synthetic import make_world
 from ava_detect.synthetic.script import Action
+from ava_detect.synthetic.trimmed import CLASSES
 from ava_eval import InputError, read_annotations, read_keyframes, read_label_map
 
-SMALL = {"seed": 3, "train_videos": 2, "val_videos": 1, "test_videos": 1, "seconds": 5}
+SMALL = {
+    "seed": 3,
+    "train_videos": 2,
+    "val_videos": 1,
+    "test_videos": 1,
+    "seconds": 5,
+    "train_clips": 11,
+    "val_clips": 3,
+}
 TABLES = (
     "train.csv",
     "val.csv",
@@ -25,6 +36,8 @@ TABLES = (
     "train_excluded.csv",
     "val_excluded.csv",
     "test_excluded.csv",
+    "kinetics_train.csv",
+    "kinetics_val.csv",
 )
 
 
@@ -40,7 +53,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_holds_what_it_promises(world: Path) -> None:
-    expected = {"videos", "world.json", *TABLES}
+    expected = {"videos", "kinetics", "world.json", *TABLES}
     assert {path.name for path in world.iterdir()} == expected
     ids = [path.stem for path in (world / "videos").iterdir()]
     assert len(ids) == 4
@@ -61,7 +74,15 @@ def test_another_seed_is_another_world(world: Path, tmp_path: Path) -> None:
 
 def test_a_finished_world_is_kept_and_another_one_replaced(tmp_path: Path) -> None:
     lines: list[str] = []
-    tiny = {"train_videos": 1, "val_videos": 0, "test_videos": 0, "workers": 1, "log": lines.append}
+    tiny = {
+        "train_videos": 1,
+        "val_videos": 0,
+        "test_videos": 0,
+        "train_clips": 0,
+        "val_clips": 0,
+        "workers": 1,
+        "log": lines.append,
+    }
     make_world(tmp_path, seed=1, seconds=2, **tiny)
     (video,) = (tmp_path / "videos").iterdir()
     before = video.stat().st_mtime_ns
@@ -109,6 +130,17 @@ def test_annotations_are_what_the_readers_expect(world: Path, split: str) -> Non
     row = r"[\w-]{11},000[1-4](,[01]\.\d{3}){4},\d+,\d"
     key = r"[\w-]{11},000[1-4]"
     assert all(re.fullmatch(f"{row}|{key}", line) for line in path.read_text().splitlines())
+
+
+def test_clips_of_one_action_are_listed_as_kinetics_lists_them(world: Path) -> None:
+    labels = read_label_map(world / "labelmap.pbtxt")
+    tables = [read_kinetics(world / f"kinetics_{s}.csv", labels) for s in ("train", "val")]
+    assert [len(table) for table in tables] == [11, 3]
+    assert sorted(tables[0].action_id) == sorted(int(action) for action in CLASSES)
+    library = VideoLibrary(world / "kinetics")
+    listed = pd.concat(tables).video_id
+    assert sorted(path.stem for path in (world / "kinetics").iterdir()) == sorted(listed)
+    assert all(len(library.frame_times(video_id)) == 30 for video_id in listed)
 
 
 def test_names_are_avas_own(world: Path) -> None:

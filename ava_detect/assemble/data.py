@@ -1,35 +1,29 @@
-"""From a Config to the objects that the commands share."""
+"""Data of a config: timebase, videos, and the tables of a split."""
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import torch
 
+from ava_detect.assemble.labels import build_full_label_map, build_label_map
 from ava_detect.clips import ClipSource, Video, VideoLibrary
 from ava_detect.clips.frame_list import read_frame_list
 from ava_detect.config import Config
 from ava_detect.config.data import SplitSection
-from ava_detect.config.schema import ModelSection
-from ava_detect.data.ava import Sampling
+from ava_detect.data.ava import KeyframeSampling
+from ava_detect.data.kinetics import VideoSampling
+from ava_detect.data.kinetics_files import read_kinetics
 from ava_detect.data.select import without_keyframes
-from ava_detect.models.heads import ClipHead, RoIHead
-from ava_detect.models.network import ActionDetector
-from ava_detect.models.slowfast import SlowFast
 from ava_detect.timebase import Timebase
-from ava_eval import read_annotations, read_keyframes, read_label_map
+from ava_eval import read_annotations, read_keyframes
 from ava_eval.errors import InputError
 from ava_eval.files import read_excluded, read_labelled_boxes
 from ava_eval.tables import ANNOTATION_COLUMNS, check_labels
 
-LABEL_MAPS = {path.stem: path for path in Path(__file__).parent.glob("label_maps/*.pbtxt")}
 MOST_THREADS = 4
 """More than these gain a decoder little."""
 
@@ -48,89 +42,24 @@ class Split:
     labelled_boxes: pd.DataFrame
 
 
-def build_device(config: Config) -> torch.device:
-    """The device that runs the models."""
-    if config.device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("cpu")
-    try:
-        return torch.empty(0, device=config.device).device
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"device: cannot use {config.device!r}; {str(error).split(chr(10))[0]}"
-        ) from None
-
-
-def build_label_map(config: Config) -> pd.DataFrame:
-    """The model's classes: column c of its scores is action_id[c]."""
-    known = build_full_label_map(config)
-    if config.data.classes is None:
-        return known
-    chosen = [_find_class(config, known, entry) for entry in config.data.classes]
-    kept = known[np.logical_or.reduce(chosen)] if chosen else known[:0]
-    if kept.empty:
-        raise InputError("data.classes: expected at least one class, got none")
-    return kept.reset_index(drop=True)
-
-
-def build_full_label_map(config: Config) -> pd.DataFrame:
-    """The classes that the files of people may name, whether or not the model has them."""
-    return _label_map(config, config.data.label_map)
-
-
-def build_eval_label_map(config: Config) -> pd.DataFrame:
-    """The classes that are scored and exported; with ``data.classes``, those of them."""
-    name = config.data.eval_label_map or config.data.label_map
-    scored = _label_map(config, name)
-    if config.data.classes is None:
-        return scored
-    kept = scored[scored["action_id"].isin(build_label_map(config)["action_id"])]
-    if kept.empty:
-        raise InputError(
-            f"data.classes: none of these classes is among the {len(scored)} of"
-            f" data.eval_label_map ({name}), so nothing would be scored; add one that is"
-        )
-    return kept.reset_index(drop=True)
-
-
-def _label_map(config: Config, name: str) -> pd.DataFrame:
-    path = LABEL_MAPS.get(name, config.data.root / name)
-    return read_label_map(path, _first_label(config, name))
-
-
-def _first_label(config: Config, name: str) -> int:
-    """The smallest id of a label map; those that ship count from 1, whatever the other files do."""
-    return 1 if name in LABEL_MAPS else config.data.first_label
-
-
-def _find_class(config: Config, label_map: pd.DataFrame, entry: int | str) -> np.ndarray:
-    """Mark the class of an entry of ``data.classes``: a name, or an id as the file has it."""
-    name = config.data.label_map
-    if isinstance(entry, str):
-        words = label_map["name"].tolist()
-    else:
-        words = (label_map["action_id"] - 1 + _first_label(config, name)).astype(str).tolist()
-    found = np.array([word == str(entry) for word in words])
-    if not found.any():
-        near = difflib.get_close_matches(str(entry), words, 1, cutoff=0.0)[0]
-        what = "name" if isinstance(entry, str) else "id"
-        raise InputError(
-            f"data.classes: expected ids or names of the label map {name}, got {entry!r};"
-            f" the nearest {what} is {near!r}"
-        )
-    return found
-
-
 def build_timebase(config: Config) -> Timebase:
     """How timestamps meet the videos."""
     settings = config.data.timebase
     return Timebase(settings.fps, settings.unit, settings.first_frame, settings.shift)
 
 
-def build_sampling(config: Config) -> Sampling:
+def build_sampling(config: Config) -> KeyframeSampling:
     """Which frames make the clip of a keyframe."""
-    return Sampling(build_timebase(config), config.data.num_frames, config.data.sampling_rate)
+    data = config.data
+    return KeyframeSampling(build_timebase(config), data.num_frames, data.sampling_rate)
+
+
+def build_video_sampling(config: Config, at_random: bool) -> VideoSampling:
+    """Which frames make a clip of a video that is one action from end to end."""
+    data = config.data
+    if data.timebase.unit == "frames":
+        raise InputError("data.timebase.unit: clips of whole videos are counted in seconds")
+    return VideoSampling(build_timebase(config), data.num_frames, data.sampling_rate, at_random)
 
 
 def build_videos(config: Config, split: str) -> VideoLibrary:
@@ -193,7 +122,7 @@ def load_split(config: Config, split: str, videos: ClipSource) -> Split:
     if config.data.kind != "ava":
         raise InputError(
             f"data.kind: expected a recipe of people in boxes (ava), got {config.data.kind};"
-            " clips are not trained on in this version"
+            " this command is not for whole clips"
         )
     section, root = split_section(config, split), config.data.root
     if not section.annotations and section.keyframes is None:
@@ -243,43 +172,23 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([table for table in tables if len(table)] or tables)
 
 
-def build_backbone(model: ModelSection) -> SlowFast:
-    """The SlowFast backbone of the settings."""
-    names = inspect.signature(SlowFast).parameters
-    try:
-        return SlowFast(**{name: getattr(model, name) for name in names})
-    except ValueError as error:
-        raise InputError(f"model.{error}") from None
+def load_kinetics(config: Config, split: str, videos: ClipSource) -> tuple[pd.DataFrame, list[str]]:
+    """The videos of a split and the class of each (``read_kinetics``), and those that are missing.
 
-
-def count_classes(config: Config) -> int:
-    """How many classes the model of a recipe has."""
-    return (
-        config.data.num_classes if config.data.kind == "kinetics" else len(build_label_map(config))
-    )
-
-
-def build_model(config: Config, num_classes: int) -> ActionDetector:
-    """An untrained model; channels-last, which today's convolutions run fastest on."""
-    model = config.model
-    backbone = build_backbone(model)
-    head: RoIHead | ClipHead
-    if config.data.kind == "kinetics":
-        head = ClipHead(backbone.out_channels, num_classes, model.dropout)
-    else:
-        head = RoIHead(
-            backbone.out_channels,
-            num_classes,
-            backbone.strides,
-            resolution=model.roi_resolution,
-            dropout=model.dropout,
-            aligned=model.roi_aligned,
-            prior=model.prior_probability,
-            over_time=model.roi_over_time,
-            over_space=model.roi_over_space,
-            context=model.context,
-            hidden=model.hidden,
-        )
-    return ActionDetector(backbone, head, model.mean, model.std).to(
-        memory_format=torch.channels_last_3d
-    )
+    Raises InputError when the split names no file and, unless ``data.on_error`` is skip, when a
+    video is missing; such are left out.
+    """
+    section, root = split_section(config, split), config.data.root
+    if not section.annotations:
+        raise InputError(f"data.{split}.annotations: expected a list of videos, got none")
+    known, tables = build_full_label_map(config), []
+    for path in section.annotations:
+        folders = [root / folder for folder in section.videos]
+        table = read_kinetics(root / path, known, config.data.first_label, folders)
+        _require_videos(config, split, path, table, videos)
+        tables.append(table)
+    listed = pd.concat(tables, ignore_index=True)
+    present = listed["video_id"].map(videos.has).to_numpy(bool)
+    wanted = listed["action_id"].isin(build_label_map(config)["action_id"])
+    kept = listed[present & wanted].drop_duplicates(ignore_index=True)
+    return kept.sort_values("video_id", ignore_index=True), listed["video_id"][~present].tolist()

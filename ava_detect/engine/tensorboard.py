@@ -1,0 +1,50 @@
+"""Curves for TensorBoard."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+from ava_detect.engine import distributed
+
+
+class ScalarWriter:
+    """Writes figures of a run to ``folder``, where ``tensorboard --logdir`` finds them.
+
+    Use as a context manager. A run that resumes after ``first_step`` does later steps again: what
+    was written of them is hidden from then on. All processes may write; the main one does.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], first_step: int = 0) -> None:
+        self._writer = None
+        if distributed.is_main():
+            # takes a second
+            from torch.utils.tensorboard import SummaryWriter
+
+            # hides the step itself too
+            self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
+
+    def __enter__(self) -> ScalarWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, step: int, figures: Mapping[str, Any], prefix: str) -> None:
+        """Add a point at ``step`` to the curve ``prefix/name`` of each figure that is a number.
+
+        It is in the file on return: a run that is killed keeps its curves.
+        """
+        if self._writer is None:
+            return
+        for name, value in figures.items():
+            if isinstance(value, Real):
+                self._writer.add_scalar(f"{prefix}/{name}", float(value), step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the file; nothing can be written any more."""
+        if self._writer is not None:
+            self._writer.close()

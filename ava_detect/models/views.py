@@ -1,0 +1,37 @@
+"""A clip classifier that looks at several squares of a frame (SlowFast paper, section 4)."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from ava_detect.models.network import ActionDetector
+
+
+class CropViews(nn.Module):
+    """The mean of a classifier's scores over squares along the long side of the frames.
+
+    Of 3 crops one is at each end and one in the middle, where a single one is.
+    """
+
+    def __init__(self, model: ActionDetector, num_crops: int) -> None:
+        super().__init__()
+        self.model = model
+        self.num_crops = num_crops
+
+    def forward(self, frames: Tensor, rois: Tensor) -> Tensor:
+        """frames u8[B,T,H,W,3] RGB, rois not looked at -> scores f32[B,C]."""
+        views = [self.model.scores(self.model(c, rois)) for c in squares(frames, self.num_crops)]
+        return sum(views[1:], views[0]) / len(views)
+
+
+def squares(frames: Tensor, count: int) -> list[Tensor]:
+    """``count`` views [B,T,S,S,3] of [B,T,H,W,3], S the short side; the middle rounds up, as in
+    PySlowFast."""
+    height, width = frames.shape[2:4]
+    side, room = min(height, width), abs(height - width)
+    middle = math.ceil(room / 2)
+    starts = [middle] if count == 1 else [0, middle, room]
+    dim = 2 if height > width else 3
+    return [frames.narrow(dim, start, side) for start in starts]
