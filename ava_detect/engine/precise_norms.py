@@ -105,6 +105,8 @@ def _showing_each_batch(norms: Sequence[_BatchNorm]) -> Iterator[None]:
         for norm in norms:
             norm.train()
             norm.momentum = 1.0
+            for statistic in _statistics(norm):
+                statistic.zero_()  # 0 times what is infinite would stay
         yield
     finally:
         for norm, training, momentum in before:

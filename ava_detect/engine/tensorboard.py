@@ -23,8 +23,9 @@ class ScalarWriter:
             # takes a second
             from torch.utils.tensorboard import SummaryWriter
 
-            # hides the step itself too
+            # the step itself is purged too
             self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
+            self._writer.flush()
 
     def __enter__(self) -> ScalarWriter:
         return self
