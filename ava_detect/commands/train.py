@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from ava_detect.assemble import (
     exclusive_columns,
 )
 from ava_detect.clips import ClipSource
+from ava_detect.commands.lock import alone_in
 from ava_detect.commands.resume import check_same_data, check_same_run
 from ava_detect.commands.tasks import (
     Measure,
@@ -63,11 +64,17 @@ _log = logging.getLogger(__name__)
 def train(config: Config, videos: ClipSource | None = None) -> Path:
     """Train the detector, or the classifier of clips; return the final checkpoint.
 
-    A run that was interrupted goes on where it was, exactly; a finished one is left alone.
-    ``videos``: a source that is open already.
+    A run that was interrupted goes on where it was, exactly; a finished one is left alone. Raises
+    InputError where another training is at work in the folder. ``videos``: a source that is open
+    already.
     """
+    require_writable(config.output / checkpoints.FINAL)
+    with alone_in(config.output, "train") if distributed.is_main() else nullcontext():
+        return _train(config, videos)
+
+
+def _train(config: Config, videos: ClipSource | None) -> Path:
     final = config.output / checkpoints.FINAL
-    require_writable(final)
     label_map = build_label_map(config)
     if final.is_file():
         check_same_run(config, label_map, checkpoints.load_checkpoint(final))
@@ -93,8 +100,6 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
         checkpoints.restore(newest, model=model, optimizer=optimizer, average=average)
         first_step = newest.step
         _log.info("resuming %s after step %d", config.output, first_step)
-    if distributed.rank():  # of one seed, so that processes do not drop out the same units
-        torch.manual_seed(config.seed + distributed.rank() * 10**9 + first_step)
 
     schedule = build_schedule(config, len(samples))
     loss = build_loss(config, model, samples)
@@ -127,6 +132,7 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
                 loss,
                 first_step=first_step,
                 num_steps=schedule.steps,
+                seed=config.seed,
                 accumulate=config.optim.accumulate,
                 dtype=run.dtype,
                 device=device,

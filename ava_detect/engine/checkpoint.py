@@ -145,8 +145,9 @@ def save_step(
     for old in _step_files(run_dir)[:-keep_last]:
         if keep_every is None or _step_of(old) % keep_every:
             old.unlink()
-    for leftover in Path(run_dir).glob(".step-*.pt"):
-        leftover.unlink()
+    for pattern in (".step-*.pt", ".best-*.pt", ".final-*.pt"):
+        for leftover in Path(run_dir).glob(pattern):
+            leftover.unlink()
 
 
 def save_if_best(

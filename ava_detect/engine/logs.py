@@ -17,6 +17,7 @@ import torch
 
 from ava_detect.engine import distributed
 from ava_eval.atomic import atomic_path
+from ava_eval.errors import InputError
 
 Batch = TypeVar("Batch")
 Curves = Callable[[int, Mapping[str, Any], str], None]
@@ -201,8 +202,12 @@ class ProgressLog(StatusLine):
     def _write_metrics(self, figures: dict[str, Any], group: str) -> None:
         """Add a line to the metrics, and points to the curves of the group."""
         if self._metrics is not None:
-            with self._metrics.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(figures) + "\n")
+            try:
+                with self._metrics.open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(figures) + "\n")
+            except OSError as error:
+                reason = f"{self._metrics}: cannot be written: {error.strerror}"
+                raise InputError(reason) from error
         if self._curves is not None:
             own = {k.removeprefix(VAL): v for k, v in figures.items() if k != "step"}
             self._curves(figures["step"], own, group)

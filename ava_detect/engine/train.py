@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from types import FrameType
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -33,6 +34,7 @@ def train(
     *,
     first_step: int = 0,
     num_steps: int,
+    seed: int = 0,
     accumulate: int = 1,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -49,7 +51,8 @@ def train(
     A step takes ``accumulate`` batches, one after the other. ``model(frames, rois)`` returns logits
     f[M, C] and ``loss(logits, labels)`` a sum over the people, which is divided by the people of
     all batches of all processes. The forward pass runs under autocast to ``dtype``, float32 or
-    bfloat16. Gradients are scaled down to a total norm of ``clip_grad``.
+    bfloat16. Gradients are scaled down to a total norm of ``clip_grad``. What is drawn in a step
+    (dropout) is a function of ``seed``, the step and the process.
 
     ``save(step)`` is called after every ``save_every`` steps, the last, before evaluations, and
     after a step interrupted by a signal; ``evaluate(step)`` returns figures to log, after every
@@ -76,6 +79,7 @@ def train(
             lr = schedule(step)
             set_learning_rate(optimizer, lr)
 
+            torch.manual_seed(step_seed(seed, step))
             optimizer.zero_grad(set_to_none=True)
             local_loss = torch.zeros((), device=device, dtype=torch.float64)
             for part in parts:
@@ -107,6 +111,12 @@ def train(
                 reason = signal.Signals(stop.signal or signal.SIGTERM)
                 log.note(f"{reason.name}: stopped after step {done}, which is saved")
                 raise Interrupted(reason)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Processes must not drop out the same units, and a resumed run no others than before."""
+    sequence = np.random.SeedSequence([seed, distributed.rank(), step])
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
 
 def _take(batches: Iterator[ClipBatch], count: int, step: int, num_steps: int) -> list[ClipBatch]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -186,9 +185,13 @@ def test_keyframes_that_are_excluded_or_outside_spoil_no_video(
 
 def test_two_runs_do_not_work_on_one_folder(world: Path, capsys: pytest.CaptureFixture) -> None:
     (world / "copies").mkdir()
-    with (world / "copies" / ".prepare.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX);"
+    hold += "print(flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", hold, str(world / "copies" / ".prepare.lock")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline()
         assert prepare(world) == 2
+        other.stdin.close()
     assert "another `ava-detect prepare` is at work here" in capsys.readouterr().err
     assert prepare(world) == 0
 

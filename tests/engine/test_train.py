@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from ava_detect.engine import distributed
 from ava_detect.engine.average import WeightAverage
 from ava_detect.engine.checkpoint import latest, step_path
-from ava_detect.engine.train import Interrupted, TrainingDiverged
+from ava_detect.engine.train import Interrupted, TrainingDiverged, step_seed
 from ava_eval.errors import InputError
 
 
@@ -167,6 +168,7 @@ def test_the_steps_are_those_of_a_plain_loop(toy_run, toy_batch, toy_model):
         for group in optimizer.param_groups:
             group["lr"] = lr
         batch = toy_batch(step)
+        torch.manual_seed(step_seed(0, step))
         logits = model(batch.frames, batch.rois)
         optimizer.zero_grad()
         binary_cross_entropy_with_logits(logits, batch.labels).backward()
@@ -197,6 +199,13 @@ def test_a_batch_without_people_changes_nothing_but_decay(toy_run, toy_batch):
     weights = run.go()
     start = toy_run("start", num_steps=1, lr=0.0, batch=nobody).go()
     assert torch.equal(weights["classifier.bias"], start["classifier.bias"])
+
+
+def test_random_numbers_of_a_step_are_its_own(monkeypatch):
+    seeds = {step_seed(seed, step) for seed in range(3) for step in range(100)}
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    seeds |= {step_seed(seed, step) for seed in range(3) for step in range(100)}
+    assert len(seeds) == 600
 
 
 def test_parts_of_a_batch_make_the_step_of_the_whole(toy_run):
