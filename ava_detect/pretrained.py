@@ -128,7 +128,8 @@ def _load_ours(checkpoint: str | Path, config: Config | None) -> Pretrained:
     trained = parse_config(saved.config, str(checkpoint))
     config = config or trained
     label_map = pd.DataFrame(saved.meta["label_map"])
-    model = build_model(config, len(label_map), exclusive_columns(config, label_map))
+    # What the logits were trained for is part of the model, whatever the config says.
+    model = build_model(config, len(label_map), exclusive_columns(trained, label_map))
     load_weights(model, saved.weights, checkpoint)
     _warn_of_other_model(config, trained.model.model_dump(), checkpoint)
     _warn_of_other_frames(config, trained, checkpoint)

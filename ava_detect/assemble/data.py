@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from ava_eval import read_annotations, read_keyframes
 from ava_eval.errors import InputError
 from ava_eval.files import read_excluded, read_labelled_boxes
 from ava_eval.tables import ANNOTATION_COLUMNS, check_labels
+
+_log = logging.getLogger(__name__)
 
 MOST_THREADS = 4
 """More than these gain a decoder little."""
@@ -176,7 +179,7 @@ def load_kinetics(config: Config, split: str, videos: ClipSource) -> tuple[pd.Da
     """The videos of a split and the class of each (``read_kinetics``), and those that are missing.
 
     Raises InputError when the split names no file and, unless ``data.on_error`` is skip, when a
-    video is missing; such are left out.
+    video is missing; such are left out and warned of, and an error when nothing is left.
     """
     section, root = split_section(config, split), config.data.root
     if not section.annotations:
@@ -191,4 +194,11 @@ def load_kinetics(config: Config, split: str, videos: ClipSource) -> tuple[pd.Da
     present = listed["video_id"].map(videos.has).to_numpy(bool)
     wanted = listed["action_id"].isin(build_label_map(config)["action_id"])
     kept = listed[present & wanted].drop_duplicates(ignore_index=True)
-    return kept.sort_values("video_id", ignore_index=True), listed["video_id"][~present].tolist()
+    missing = listed["video_id"][~present].tolist()
+    if missing:
+        where = " or ".join(str(root / folder) for folder in section.videos)
+        told = f"{len(missing)} of {len(listed)} videos ({', '.join(missing[:3])}, ...)"
+        if kept.empty:
+            raise InputError(f"data.{split}.videos: {told} are not in {where}: nothing is left")
+        _log.warning("warning: data.%s: %s are not in %s: left out", split, told, where)
+    return kept.sort_values("video_id", ignore_index=True), missing

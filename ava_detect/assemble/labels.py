@@ -32,7 +32,10 @@ def build_label_map(config: Config) -> pd.DataFrame:
 def exclusive_columns(config: Config, label_map: pd.DataFrame) -> list[int]:
     """Columns of the model's scores of which a person has exactly one."""
     found = [_find_class(config, label_map, e, "exclusive") for e in config.data.exclusive]
-    return sorted({int(np.flatnonzero(mark)[0]) for mark in found})
+    columns = sorted({int(np.flatnonzero(mark)[0]) for mark in found})
+    if len(columns) == 1:
+        raise InputError("data.exclusive: expected several classes to choose among, got one")
+    return columns
 
 
 def build_full_label_map(config: Config) -> pd.DataFrame:

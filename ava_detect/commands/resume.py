@@ -38,8 +38,8 @@ def check_same_run(config: Config, label_map: pd.DataFrame, saved: Checkpoint) -
 
 def check_same_data(config: Config, samples: dict, saved: Checkpoint) -> None:
     """Refuse to go on with other people or videos: the steps would not be those of the run."""
-    before = saved.meta["data"]
-    if before["sha256"] != samples["sha256"]:
+    before = saved.meta.get("data")
+    if before is not None and before["sha256"] != samples["sha256"]:
         raise InputError(
             f"data.train: {config.output} holds a run on other people ({before['people']} in"
             f" {before['clips']} clips, now {samples['people']} in {samples['clips']}, or other"

@@ -66,6 +66,8 @@ def build_measure(config: Config, label_map: pd.DataFrame) -> Measure:
 
         def accuracy(detector: Detector) -> dict[str, float]:
             read, scores, _ = score_videos(view, detector, videos, listed)
+            if not len(read):
+                raise InputError(f"data.val: none of the {len(listed)} videos could be read")
             right = {f"top{k}": is_in_top(scores, columns[read], k).mean() for k in (1, 5)}
             return {name: float(share) for name, share in right.items()}
 

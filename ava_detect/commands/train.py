@@ -47,7 +47,7 @@ from ava_detect.engine.average import WeightAverage
 from ava_detect.engine.divergence import write_divergence
 from ava_detect.engine.environment import note_start
 from ava_detect.engine.logs import Curves, ProgressLog
-from ava_detect.engine.precise_norms import lent_norms, measure_norms
+from ava_detect.engine.norms import lent_norms, measure_norms
 from ava_detect.engine.tensorboard import ScalarWriter
 from ava_detect.engine.train import TrainingDiverged
 from ava_detect.engine.train import train as run_steps
@@ -76,6 +76,7 @@ def train(config: Config, videos: ClipSource | None = None) -> Path:
 def _train(config: Config, videos: ClipSource | None) -> Path:
     final = config.output / checkpoints.FINAL
     label_map = build_label_map(config)
+    _require_same_folder(config.output)
     if final.is_file():
         check_same_run(config, label_map, checkpoints.load_checkpoint(final))
         _log.info("%s: this run is finished", config.output)
@@ -100,6 +101,8 @@ def _train(config: Config, videos: ClipSource | None) -> Path:
         checkpoints.restore(newest, model=model, optimizer=optimizer, average=average)
         first_step = newest.step
         _log.info("resuming %s after step %d", config.output, first_step)
+        if config.weights is not None:
+            _log.info("weights=%s was for the start and is not read again", config.weights)
 
     schedule = build_schedule(config, len(samples))
     loss = build_loss(config, model, samples)
@@ -196,10 +199,20 @@ class _Run:
         with self._to_evaluate():
             figures = measure(Detector(self.model, label_map, self.config.precision, self.device))
             checkpoints.save_if_best(
-                self.config.output, figures, step=step, model=self.model, **self.content
+                self.config.output,
+                figures,
+                self._measured_by,
+                step=step,
+                model=self.model,
+                **self.content,
             )
         self.model.train()
         return figures
+
+    @property
+    def _measured_by(self) -> str:
+        data = self.config.data
+        return repr((self.config.evaluation, data.val, data.eval_label_map))
 
     def save_final(self, path: Path) -> None:
         """What is evaluated, without what only training needs."""
@@ -233,6 +246,17 @@ def _curves(config: Config, first_step: int) -> Iterator[Curves | None]:
         yield writer.write
 
 
+def _require_same_folder(folder: Path) -> None:
+    """InputError unless all processes see the same checkpoints: they would train other models."""
+    seen = distributed.gather_objects(sorted(path.name for path in folder.glob("*.pt")))
+    if any(names != seen[0] for names in seen):
+        raise InputError(
+            f"output: {folder} is not one folder for all processes: process 0 sees {seen[0]},"
+            f" another {next(names for names in seen if names != seen[0])}; put it on a disk that"
+            " all machines share"
+        )
+
+
 def _start(
     config: Config, label_map: pd.DataFrame, model: ActionDetector, data: dict[str, Any]
 ) -> None:
@@ -241,6 +265,7 @@ def _start(
         report = start_model(model, config, label_map)
         _log.info("%s: %s", config.weights, report.text().replace("\n", "; "))
     if distributed.is_main():
+        (config.output / checkpoints.BEST).unlink(missing_ok=True)  # of a run that was removed
         with atomic_path(config.output / "config.yaml") as temporary:
             temporary.write_text(dump_config(config), encoding="utf-8")
         with atomic_path(config.output / "data.json") as temporary:

@@ -137,12 +137,17 @@ def save_step(
     """``save_checkpoint`` as the newest of a run; main rank only.
 
     The last ``keep_last`` stay, and those of multiples of ``keep_every`` steps. Leftovers of
-    writers that were killed go too. ``final.pt`` and ``best.pt`` are not touched.
+    writers that were killed go too; later files, which are damaged, become ``.damaged``.
+    ``final.pt`` and ``best.pt`` are not touched.
     """
     if not distributed.is_main():
         return
     save_checkpoint(step_path(run_dir, step), step=step, **content)
-    for old in _step_files(run_dir)[:-keep_last]:
+    files = _step_files(run_dir)
+    for later in [path for path in files if _step_of(path) > step]:
+        later.replace(later.with_suffix(".damaged"))  # `latest` has passed it over
+    older = [path for path in files if _step_of(path) < step]
+    for old in older[: max(0, len(older) - (keep_last - 1))]:
         if keep_every is None or _step_of(old) % keep_every:
             old.unlink()
     for pattern in (".step-*.pt", ".best-*.pt", ".final-*.pt"):
@@ -153,6 +158,7 @@ def save_step(
 def save_if_best(
     run_dir: str | os.PathLike[str],
     figures: Mapping[str, float],
+    measured_by: str,
     *,
     step: int,
     model: nn.Module,
@@ -161,20 +167,23 @@ def save_if_best(
 ) -> None:
     """Write ``best.pt``, for evaluation only, unless its first figure is as good; main rank only.
 
-    A figure that is not a number is worse than any other.
+    It is compared with one of the same ``measured_by`` only, a text that tells how the figures were
+    measured. A figure that is not a number is worse than any other.
     """
     if not distributed.is_main():
         return
     path, name = Path(run_dir) / BEST, next(iter(figures))
     try:
-        before = load_checkpoint(path).meta["figures"][name] if path.is_file() else math.nan
+        meta_before = load_checkpoint(path).meta if path.is_file() else {}
     except InputError as error:
         _log.warning("%s; it is replaced", error)
-        before = math.nan
+        meta_before = {}
+    comparable = meta_before.get("measured_by") == measured_by
+    before = meta_before["figures"][name] if comparable else math.nan
     if math.isnan(before) or figures[name] > before:
         known = {key: value for key, value in figures.items() if not math.isnan(value)}
         if name in known:
-            meta = {**meta, "figures": known}
+            meta = {**meta, "figures": known, "measured_by": measured_by}
             save_checkpoint(path, step=step, model=model, config=config, meta=meta)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import shutil
@@ -191,7 +192,8 @@ class ProgressLog(StatusLine):
         """Take in the figures of an evaluation after ``done`` steps; see ``was_evaluated``."""
         told = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         self.note(f"evaluated after step {done}/{self.num_steps}  {told}")
-        self._write_metrics({"step": done, **{VAL + k: v for k, v in figures.items()}}, "val")
+        known = {k: None if math.isnan(v) else v for k, v in figures.items()}  # JSON has no NaN
+        self._write_metrics({"step": done, **{VAL + k: v for k, v in known.items()}}, "val")
 
     def was_evaluated(self, step: int) -> bool:
         """Whether the lines of the run have an evaluation after ``step`` steps."""

@@ -71,11 +71,13 @@ def _focal(losses: torch.Tensor, gamma: float, alpha: float) -> torch.Tensor:
 
 
 def balanced_weights(counts: torch.Tensor, beta: float = RARE) -> torch.Tensor:
-    """Weights f32[C], of mean 1, of classes with ``counts`` i64[C] positive examples.
+    """Weights f32[C] of classes with ``counts`` i64[C] positive examples.
 
-    The inverse of the effective number of examples, (1 - beta ** n) / (1 - beta) (Cui et al. 2019).
-    A class without examples weighs as one with a single one.
+    The inverse of the effective number of examples, (1 - beta ** n) / (1 - beta) (Cui et al. 2019),
+    scaled to a mean of 1 over the classes that have examples. The others weigh 1.
     """
-    effective = (1 - beta ** counts.clamp(min=1).double()) / (1 - beta)
-    weights = 1 / effective
-    return (weights / weights.mean()).float()
+    present = counts > 0
+    effective = (1 - beta ** counts[present].double()) / (1 - beta)
+    weights = torch.ones(counts.shape, dtype=torch.float64)
+    weights[present] = 1 / effective / (1 / effective).mean()
+    return weights.float()

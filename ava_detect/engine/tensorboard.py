@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
 from ava_detect.engine import distributed
+
+_log = logging.getLogger(__name__)
 
 
 class ScalarWriter:
@@ -40,12 +43,23 @@ class ScalarWriter:
         """
         if self._writer is None:
             return
-        for name, value in figures.items():
-            if isinstance(value, Real):
-                self._writer.add_scalar(f"{prefix}/{name}", float(value), step)
-        self._writer.flush()
+        try:
+            for name, value in figures.items():
+                if isinstance(value, Real):
+                    self._writer.add_scalar(f"{prefix}/{name}", float(value), step)
+            self._writer.flush()
+        except OSError as error:
+            self._give_up(error)
 
     def close(self) -> None:
         """Close the file; nothing can be written any more."""
         if self._writer is not None:
-            self._writer.close()
+            try:
+                self._writer.close()
+            except OSError as error:
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """Curves are not worth a run: on a full disk there are none from here on."""
+        _log.warning("warning: curves for TensorBoard end here: %s", error)
+        self._writer = None

@@ -18,6 +18,7 @@ from ava_detect.data.batch import ClipBatch
 from ava_detect.engine import distributed
 from ava_detect.engine.average import WeightAverage
 from ava_detect.engine.logs import ProgressLog
+from ava_detect.engine.norms import share_norms
 from ava_detect.engine.optim import set_learning_rate
 from ava_detect.models.precision import autocast
 from ava_eval.errors import InputError
@@ -96,6 +97,7 @@ def train(
             if not (math.isfinite(mean_loss) and math.isfinite(norm)):
                 raise TrainingDiverged(step, mean_loss, norm, parts)
             optimizer.step()
+            share_norms(model)
 
             done = step + 1
             if average is not None:

@@ -19,6 +19,7 @@ class CropViews(nn.Module):
         super().__init__()
         self.model = model
         self.num_crops = num_crops
+        self.train(model.training)
 
     def forward(self, frames: Tensor, rois: Tensor) -> Tensor:
         """frames u8[B,T,H,W,3] RGB, rois not looked at -> scores f32[B,C]."""

@@ -33,6 +33,14 @@ def share_then_stop_rank_1(step):
 
 weights = ToyRun(folder / "run", deterministic=True, batch=share).go()
 
+
+def halves(step):
+    """Two people each, since a norm has no statistics of one."""
+    return part_of(make_batch(step), slice(rank, None, 2))
+
+
+normed = ToyRun(folder / "normed", batch=halves).go()
+
 try:
     ToyRun(folder / "stopped", deterministic=True, batch=share_then_stop_rank_1).go()
     stopped = None
@@ -48,6 +56,7 @@ dist.barrier()
 torch.save(
     {
         "weights": weights,
+        "normed": normed,
         "stopped": (stopped, latest(folder / "stopped").step),
         "scores": collector.finish()[1].tolist(),
         "is_main": distributed.is_main(),

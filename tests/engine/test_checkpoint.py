@@ -1,6 +1,7 @@
 """Checkpoints: whole, checked, and speaking clearly when they do not fit."""
 
 import logging
+import math
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from ava_detect.engine.checkpoint import (
     load_weights,
     restore,
     save_checkpoint,
+    save_if_best,
     save_step,
     step_path,
 )
@@ -122,6 +124,42 @@ def test_the_last_two_stay_and_leftovers_go(tmp_path, toy_model):
         "step-00000010.pt",
         "step-00000011.pt",
     ]
+
+
+def test_multiples_stay_for_good(tmp_path, toy_model):
+    for step in range(1, 10):
+        save_step(tmp_path, step=step, keep_last=1, keep_every=4, model=toy_model, **CONTENT)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "step-00000004.pt",
+        "step-00000008.pt",
+        "step-00000009.pt",
+    ]
+
+
+def test_what_is_saved_after_a_damaged_file_stays(tmp_path, toy_model):
+    for step in (900, 1000):
+        save_step(tmp_path, step=step, model=toy_model, **CONTENT)
+    step_path(tmp_path, 1000).write_bytes(b"damaged")
+    save_step(tmp_path, step=950, keep_last=1, model=toy_model, **CONTENT)
+    assert latest(tmp_path).step == 950
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "step-00000950.pt",
+        "step-00001000.damaged",
+    ]
+
+
+def test_the_best_is_kept_among_those_measured_alike(tmp_path, toy_model):
+    def save(figure, measured_by="val"):
+        figures = {"mAP": figure, "other": 1 - figure}
+        save_if_best(tmp_path, figures, measured_by, step=1, model=toy_model, **CONTENT)
+        path = tmp_path / "best.pt"
+        return load_checkpoint(path).meta["figures"]["mAP"] if path.is_file() else None
+
+    figures = [save(f) for f in (math.nan, 0.2, 0.5, 0.4, math.nan, 0.6)]
+    assert figures == [None, 0.2, 0.5, 0.5, 0.5, 0.6]
+    assert save(0.3, "other boxes") == 0.3
+    (tmp_path / "best.pt").write_bytes(b"damaged")
+    assert save(0.1) == 0.1
 
 
 def test_latest_falls_back_past_damaged_files(tmp_path, toy_model, caplog):

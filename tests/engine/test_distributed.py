@@ -44,7 +44,6 @@ def two_ranks(tmp_path):
     return [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
 
-@pytest.mark.slow
 def test_two_ranks_train_and_collect_as_one(two_ranks, toy_run):
     """Three people on one rank and one on the other weigh as four people on one."""
     alone = toy_run("alone", deterministic=True).go()
@@ -53,6 +52,9 @@ def test_two_ranks_train_and_collect_as_one(two_ranks, toy_run):
             torch.testing.assert_close(report["weights"][key], value, msg=key)
         assert [score for (score,) in report["scores"]] == pytest.approx([0.3, 0.1, 0.2])
         assert report["gathered"] == ["rank 0", "rank 1"]
+    first, second = (report["normed"] for report in two_ranks)
+    for key, value in first.items():  # the running statistics too
+        assert torch.equal(second[key], value), key
     assert [report["is_main"] for report in two_ranks] == [True, False]
     # Only rank 1 got SIGINT in its third step; both finished that step, and it was saved.
     assert [report["stopped"] for report in two_ranks] == [(143, 3), (130, 3)]

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import nn
 
 from ava_detect.data.batch import ClipBatch
-from ava_detect.engine.precise_norms import lent_norms, measure_norms
+from ava_detect.engine.norms import lent_norms, measure_norms
 from ava_detect.models.network import ActionDetector
 
 SIZES = [(2, 3), (1, 4), (4, 2), (3, 3)]  # clips, frames

@@ -1,7 +1,8 @@
-"""Precise batch norm: running statistics measured anew, all of them with today's weights.
+"""Running statistics of batch norms: the same on all processes, or measured anew.
 
-Training leaves moving averages, whose batches have seen other weights. Wu and Johnson, "Rethinking
-'Batch' in BatchNorm" (2021, arXiv:2105.07576), section 3, tell what that costs.
+Precise batch norm measures them with today's weights. Training leaves moving averages, whose
+batches have seen other weights. Wu and Johnson, "Rethinking 'Batch' in BatchNorm" (2021,
+arXiv:2105.07576), section 3, tell what that costs.
 """
 
 from __future__ import annotations
@@ -65,6 +66,22 @@ def measure_norms(
             mean = first / count
             _statistics(norm)[0].copy_(mean)
             _statistics(norm)[1].copy_((second / count - mean.square()).clamp(min=0))
+
+
+@torch.no_grad()
+def share_norms(model: nn.Module) -> None:
+    """Put the mean of all processes' running statistics into each: each has seen other clips.
+
+    After every step, so that all of them score, save and go on with the same model.
+    """
+    if distributed.world_size() == 1 or getattr(model, "frozen_norms", False):
+        return
+    statistics = [statistic for norm in _norms(model) for statistic in _statistics(norm)]
+    if not statistics:
+        return
+    total = distributed.all_reduce_sum(torch.cat(statistics)) / distributed.world_size()
+    for own, mean in zip(statistics, total.split([s.numel() for s in statistics]), strict=True):
+        own.copy_(mean)
 
 
 @contextmanager
