@@ -29,6 +29,7 @@ def joined() -> Iterator[None]:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group()
     yield
+    dist.barrier()  # one that leaves while another still talks to it can end both with an abort
     dist.destroy_process_group()
 
 

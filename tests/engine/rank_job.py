@@ -64,4 +64,5 @@ torch.save(
     },
     folder / f"rank{rank}.pt",
 )
+dist.barrier()  # leave together, as `distributed.joined` does
 dist.destroy_process_group()
