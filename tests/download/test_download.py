@@ -534,14 +534,16 @@ def test_a_file_put_there_by_hand(server: Server, tmp_path: Path) -> None:
 
 
 def test_two_commands_do_not_meet(server: Server, tmp_path: Path) -> None:
-    entry = server.publish("film.mkv", pause=0.05)
-    first = threading.Thread(target=run, args=(server, tmp_path, [entry]))
-    first.start()
-    while not (tmp_path / ".film.mkv.part").exists():
-        time.sleep(0.005)
-    with pytest.raises(InputError, match="another `ava-detect download`"):
-        run(server, tmp_path, [entry])
-    first.join()
+    entry = server.publish("film.mkv")
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX);"
+    hold += "print(flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", hold, str(tmp_path / ".download.lock")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline()
+        with pytest.raises(InputError, match="another `ava-detect download`"):
+            run(server, tmp_path, [entry])
+        other.stdin.close()
+    run(server, tmp_path, [entry])
     assert (tmp_path / "film.mkv").read_bytes() == BODY
 
 
