@@ -194,6 +194,11 @@ def load_kinetics(config: Config, split: str, videos: ClipSource) -> tuple[pd.Da
     present = listed["video_id"].map(videos.has).to_numpy(bool)
     wanted = listed["action_id"].isin(build_label_map(config)["action_id"])
     kept = listed[present & wanted].drop_duplicates(ignore_index=True)
+    if not wanted.all():
+        told = f"{(~wanted).sum()} of {len(listed)} videos have classes outside of data.classes"
+        if kept.empty:
+            raise InputError(f"data.{split}.annotations: {told}: nothing is left")
+        _log.warning("warning: data.%s: %s: left out", split, told)
     missing = listed["video_id"][~present].tolist()
     if missing:
         where = " or ".join(str(root / folder) for folder in section.videos)

@@ -98,5 +98,6 @@ def _find_class(
         raise InputError(
             f"data.{setting}: expected ids or names of the label map {name}, got {entry!r};"
             f" the nearest {what} is {near!r}"
+            + ("; data.classes=null takes all of them" if setting == "classes" else "")
         )
     return found

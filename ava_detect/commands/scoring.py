@@ -53,8 +53,14 @@ def open_classifier(config: Config) -> Detector:
     """The classifier of whole clips of `weights=FILE`, which the config must fit."""
     if config.weights is None:
         raise InputError("weights: expected weights=FILE, the checkpoint to use; got none")
-    loaded = load_model(config.weights, config)
-    return Detector(loaded.model, build_label_map(config), config.precision, build_device(config))
+    loaded, label_map = load_model(config.weights, config), build_label_map(config)
+    if len(loaded.label_map) != len(label_map):
+        raise InputError(
+            f"weights: {config.weights} has {len(loaded.label_map)} classes, the recipe"
+            f" {len(label_map)}; use a classifier of clips, with the data.label_map and"
+            " data.classes that it was trained with"
+        )
+    return Detector(loaded.model, label_map, config.precision, build_device(config))
 
 
 def score_videos(

@@ -117,8 +117,9 @@ def _listed_rows(
         action_id = _whole(path, number, "label", label) + 1 - first_label
         if action_id not in known:
             first, last = min(known) - 1 + first_label, max(known) - 1 + first_label
-            expected = f"one of the {len(known)} classes, {first} to {last}"
-            raise InputError.at(path, number, "label", expected, label)
+            expected = f"one of the {len(known)} classes, whose ids are from {first} to {last}"
+            remedy = "lists that count from 0 need data.first_label=0"
+            raise InputError.at(path, number, "label", expected, label, remedy)
         yield _video_id(path, number, name, folders), action_id
 
 
@@ -138,5 +139,5 @@ def _whole(path: str | PathLike[str], number: int, column: str, cell: str) -> in
     except ValueError:
         value = -1.0
     if value < 0 or not value.is_integer():
-        raise InputError.at(path, number, column, "a whole number", cell)
+        raise InputError.at(path, number, column, "a whole number from 0 on", cell)
     return int(value)

@@ -58,9 +58,12 @@ def test_labels_may_count_from_one(tmp_path):
     [
         ("", "list.csv: expected a line for each video"),
         ("a.mp4\n", "list.csv:1: expected path and label, got 'a.mp4'"),
-        ("a 0\nb 3\n", "list.csv:2: column label: expected one of the 3 classes, 0 to 2, got '3'"),
-        ("a 0\n\nb x\n", "list.csv:3: column label: expected a whole number, got 'x'"),
-        ("a nan\n", "list.csv:1: column label: expected a whole number, got 'nan'"),
+        (
+            "a 0\nb 3\n",
+            "list.csv:2: column label: expected one of the 3 classes, whose ids are from 0 to 2",
+        ),
+        ("a 0\n\nb x\n", "list.csv:3: column label: expected a whole number from 0 on, got 'x'"),
+        ("a nan\n", "list.csv:1: column label: expected a whole number from 0 on, got 'nan'"),
         ("/etc/passwd 0\n", "list.csv:1: column path: expected a path below /data, got"),
         (OFFICIAL + "yoga,x,1\n", "list.csv:4: expected 5 columns, got 'yoga,x,1'"),
         (

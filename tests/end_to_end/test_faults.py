@@ -406,8 +406,9 @@ def test_a_rank_that_dies_is_started_again(rank: int, world: Path, tmp_path: Pat
     """torchrun starts all ranks again; they go on from the newest checkpoint, exactly."""
     runs = [tmp_path / name for name in ("whole", "killed")]
     logs = [run.with_suffix(".log") for run in runs]
-    assert torchrun(world, runs[0], logs[0]).wait(200) == 0, logs[0].read_text()
-    launcher = torchrun(world, runs[1], logs[1])
+    slow = "augment.crop=[112,144]"  # so that the run is not over before its rank is killed
+    assert torchrun(world, runs[0], logs[0], slow).wait(200) == 0, logs[0].read_text()
+    launcher = torchrun(world, runs[1], logs[1], slow)
     try:
         wait_until(lambda: rank_of(launcher.pid, rank))
         victim = rank_of(launcher.pid, rank)
