@@ -30,6 +30,7 @@ from ava_detect.download.archives import unpack
 from ava_detect.download.catalogue import ENTRIES, GROUPS, VIDEO_LISTS, Entry, read_names, select
 from ava_detect.download.fetch import DigestError, Patience, fetch, published_md5
 from ava_eval.errors import InputError
+from tests.held import held
 
 BODY = bytes(range(256)) * 2000  # 512,000 bytes
 AGAIN = "; the reasons stand above, the same command goes on from here"
@@ -535,14 +536,11 @@ def test_a_file_put_there_by_hand(server: Server, tmp_path: Path) -> None:
 
 def test_two_commands_do_not_meet(server: Server, tmp_path: Path) -> None:
     entry = server.publish("film.mkv")
-    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX);"
-    hold += "print(flush=True); sys.stdin.read()"
-    words = [sys.executable, "-c", hold, str(tmp_path / ".download.lock")]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline()
-        with pytest.raises(InputError, match="another `ava-detect download`"):
-            run(server, tmp_path, [entry])
-        other.stdin.close()
+    with (
+        held(tmp_path / ".download.lock"),
+        pytest.raises(InputError, match="another `ava-detect download`"),
+    ):
+        run(server, tmp_path, [entry])
     run(server, tmp_path, [entry])
     assert (tmp_path / "film.mkv").read_bytes() == BODY
 

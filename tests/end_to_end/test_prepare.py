@@ -17,6 +17,7 @@ from ava_detect.cli import main
 from ava_detect.clips.prepared import Manifest
 from ava_detect.synthetic import make_world
 from ava_eval import read_keyframes
+from tests.held import held
 
 CLIPS = ("data.num_frames=4", "data.sampling_rate=1", "data.cache_gb=0")
 QUICK = ("optim.steps=2", "optim.warmup_steps=1", "optim.batch_size=2", "precision=float32")
@@ -185,13 +186,8 @@ def test_keyframes_that_are_excluded_or_outside_spoil_no_video(
 
 def test_two_runs_do_not_work_on_one_folder(world: Path, capsys: pytest.CaptureFixture) -> None:
     (world / "copies").mkdir()
-    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX);"
-    hold += "print(flush=True); sys.stdin.read()"
-    words = [sys.executable, "-c", hold, str(world / "copies" / ".prepare.lock")]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline()
+    with held(world / "copies" / ".prepare.lock"):
         assert prepare(world) == 2
-        other.stdin.close()
     assert "another `ava-detect prepare` is at work here" in capsys.readouterr().err
     assert prepare(world) == 0
 
