@@ -3,7 +3,7 @@
     python tools/draw_curves.py runs/scratch runs/pretrained -o curves.png \
         --names "from scratch" "from Kinetics"
 
-needs matplotlib (`pip install '.[tools]'`) and runs that were made with `evaluate_every`.
+The runs were made with `evaluate_every`.
 """
 
 from __future__ import annotations
