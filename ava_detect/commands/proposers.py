@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torchvision.models.detection import FasterRCNN
 
-from ava_detect.assemble import build_device, build_timebase
+from ava_detect.assemble import build_device, build_originals, build_timebase, load_split
 from ava_detect.clips import ClipSource
 from ava_detect.config import Config
 from ava_detect.engine.logs import StatusLine
-from ava_detect.proposals.detectron import DetectronProposer, train_detectron
+from ava_detect.proposals.detectron import DetectronProposer, Trial, train_detectron
 from ava_detect.proposals.files import file_digest
-from ava_detect.proposals.people import PeopleOfKeyframe
+from ava_detect.proposals.people import PeopleOfKeyframe, people_of_keyframes
 from ava_detect.proposals.proposer import Proposer
 from ava_detect.proposals.torchvision_rcnn import (
     TorchvisionProposer,
@@ -24,6 +24,7 @@ from ava_detect.proposals.torchvision_rcnn import (
     save_weights,
 )
 from ava_detect.proposals.torchvision_training import train_faster_rcnn
+from ava_detect.proposals.training import Fitting
 from ava_eval.errors import InputError
 
 
@@ -89,30 +90,67 @@ def fit_proposer(config: Config, people: Sequence[PeopleOfKeyframe], videos: Cli
             line.show(f"train-proposer {step}/{steps}  loss {loss:.3f}")
 
     running: dict[str, Any] = {
-        "steps": steps,
-        "batch_size": settings.train.batch_size,
-        "lr": settings.train.lr,
         "seed": config.seed,
         "device": build_device(config),
         "precision": config.precision,
+        "workers": config.data.workers,
         "log": log,
     }
     source = (people, videos, build_timebase(config))
+    fitting = _fitting(config)
     if settings.kind == "detectron2":
         train_detectron(
             settings.config,
             *source,
             path,
+            fitting,
+            save_every=config.save_every,
+            trial=_trial(config),
             weights=settings.weights,
             overrides=_detectron_overrides(config),
             **running,
         )
     else:
+        if settings.train.evaluate_every is not None:
+            raise InputError(
+                "proposer.train.evaluate_every: only proposer.kind=detectron2 evaluates while it"
+                " trains; leave it out and run `ava-detect propose` afterwards"
+            )
         model = _faster_rcnn(config, settings.weights)
-        train_faster_rcnn(model, *source, **running)
+        train_faster_rcnn(model, *source, fitting, **running)
         save_weights(model, settings.variant, path)
     line.close()
     return path
+
+
+def _fitting(config: Config) -> Fitting:
+    """The schedule of the detector's training."""
+    settings = config.proposer.train
+    return Fitting(
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        optimizer=settings.optimizer,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        milestones=settings.milestones,
+        warmup_steps=settings.warmup_steps,
+        clip_grad=settings.clip_grad,
+        short_sides=settings.short_side or (),
+    )
+
+
+def _trial(config: Config) -> Trial | None:
+    """The keyframes of the split val on which detectron2 evaluates while it trains."""
+    every = config.proposer.train.evaluate_every
+    if every is None:
+        return None
+    videos = build_originals(config, "val")
+    people = people_of_keyframes(load_split(config, "val", videos).annotations)
+    if not people:
+        raise InputError(
+            "proposer.train.evaluate_every: expected annotated people in data.val, got none"
+        )
+    return Trial(people, videos, every)
 
 
 def _faster_rcnn(config: Config, weights: Path | None) -> FasterRCNN:

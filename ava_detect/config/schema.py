@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ava_detect.config.data import (
     AugmentSection,
@@ -119,7 +119,22 @@ class ProposerTrainSection(Section):
 
     steps: PositiveInt = 2000
     batch_size: PositiveInt = 8
-    lr: PositiveFloat = Field(1e-4, description="AdamW's, for fine-tuning; 4e-3 from scratch")
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: PositiveFloat = Field(1e-4, description="for fine-tuning by AdamW; 4e-3 from scratch")
+    weight_decay: NonNegativeFloat = Field(0.02, description="of all but biases and norms")
+    milestones: tuple[PositiveInt, ...] = Field(
+        (), description="steps at which the rate falls to a tenth; none: half a cosine"
+    )
+    warmup_steps: NonNegativeInt | None = Field(None, description="null: a twentieth of the steps")
+    clip_grad: PositiveFloat | None = Field(5.0, description="longest gradient")
+    short_side: tuple[PositiveInt, ...] | None = Field(
+        None,
+        description="pixels that training images are resized to, one of these drawn for each; null"
+        " is the detector's own choice",
+    )
+    evaluate_every: PositiveInt | None = Field(
+        None, description="steps from one evaluation by detectron2 on the split val to the next"
+    )
 
 
 class ProposerSection(Section):

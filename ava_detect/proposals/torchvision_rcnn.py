@@ -19,6 +19,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.ops import MultiScaleRoIAlign
 
 from ava_detect.models.precision import autocast, choose_precision
+from ava_detect.proposals.fast import run_faster
 from ava_detect.proposals.small_backbone import SmallBackbone
 from ava_eval.atomic import atomic_path
 from ava_eval.errors import InputError
@@ -181,6 +182,7 @@ class TorchvisionProposer:
         self.dtype = choose_precision(precision, self.device)
         self.max_boxes = max_boxes
         self.model = model.to(self.device).eval()
+        run_faster(self.model, self.dtype)
         self.model.roi_heads.score_thresh = min_score
         self.model.roi_heads.detections_per_img = max_boxes
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from ava_detect.models.precision import autocast, choose_precision
 from ava_detect.proposals.people import PeopleOfKeyframe
 from ava_detect.proposals.proposer import read_frame
 from ava_detect.proposals.torchvision_rcnn import PERSON
-from ava_detect.proposals.training import fit
+from ava_detect.proposals.training import Fitting, fit
 from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
 
@@ -64,11 +65,8 @@ def train_faster_rcnn(
     samples: Sequence[PeopleOfKeyframe],
     source: ClipSource,
     timebase: Timebase,
+    fitting: Fitting,
     *,
-    steps: int,
-    batch_size: int = 8,
-    lr: float = 4e-3,
-    weight_decay: float = 0.02,
     seed: int = 0,
     device: str | torch.device = "cpu",
     precision: str = "auto",
@@ -78,7 +76,6 @@ def train_faster_rcnn(
     """Train ``model`` in place; return the loss of every step.
 
     The steps, not the clock, define the training; with one seed it repeats itself on one machine.
-    ``lr`` suits the small detector; fine-tuning published weights wants about 1e-4.
     ``log(step, loss)`` is called after each step, from 1. Raises InputError without samples, and
     when the loss is no longer finite.
     """
@@ -90,7 +87,7 @@ def train_faster_rcnn(
     model.to(device)
     batches = DataLoader(
         PeopleImages(samples, source, timebase),
-        batch_sampler=_batches(len(samples), batch_size, steps, seed),
+        batch_sampler=_batches(len(samples), fitting.batch_size, fitting.steps, seed),
         num_workers=workers,
         collate_fn=list,
     )
@@ -102,7 +99,19 @@ def train_faster_rcnn(
             losses = model(images, targets)
         return sum(loss.float() for loss in losses.values())
 
-    return fit(model, batches, loss_of, steps=steps, lr=lr, weight_decay=weight_decay, log=log)
+    with _short_sides(model, fitting.short_sides):
+        return fit(model, batches, loss_of, fitting, log)
+
+
+@contextmanager
+def _short_sides(model: FasterRCNN, sides: tuple[int, ...]) -> Iterator[None]:
+    """Resize images to one of some short sides for a while; none: as they are in a test."""
+    transform, usual = model.transform, model.transform.min_size
+    transform.min_size = sides or usual
+    try:
+        yield
+    finally:
+        transform.min_size = usual
 
 
 def _batches(num_samples: int, batch_size: int, steps: int, seed: int) -> list:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import subprocess
@@ -7,14 +8,22 @@ import sys
 from collections import OrderedDict
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from ava_detect.proposals.detectron import DetectronProposer, train_detectron
-from ava_detect.proposals.detectron.settings import build_untrained, load_settings, person_class
+from ava_detect.proposals.detectron import DetectronProposer, Trial, train_detectron
+from ava_detect.proposals.detectron.settings import (
+    build_untrained,
+    load_settings,
+    person_class,
+    set_training_sizes,
+)
 from ava_detect.proposals.detectron.weights import load_weights
+from ava_detect.proposals.fast import run_faster
 from ava_detect.proposals.proposer import propose_keyframes
 from ava_detect.proposals.report import proposal_report
+from ava_detect.proposals.training import Fitting
 from ava_eval.errors import InputError
 
 ZOO = "COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml"
@@ -29,7 +38,7 @@ def detectron2():
     "use",
     [
         lambda: DetectronProposer(ZOO),
-        lambda: train_detectron("small", [], None, None, "weights.pt", steps=1),
+        lambda: train_detectron("small", [], None, None, "weights.pt", Fitting(1)),
         lambda: load_settings("small"),
     ],
     ids=["propose", "train", "settings"],
@@ -57,7 +66,12 @@ def trained(detectron2, world, tmp_path_factory):
     """Weights of the small detector after a few seconds on rectangles, and its loss curve."""
     path = tmp_path_factory.mktemp("weights") / "small.pt"
     losses = train_detectron(
-        "small", world.samples, world.source, world.timebase, path, steps=80, batch_size=4, lr=3e-3
+        "small",
+        world.samples,
+        world.source,
+        world.timebase,
+        path,
+        Fitting(steps=80, batch_size=4, lr=3e-3),
     )
     return path, losses
 
@@ -91,7 +105,7 @@ def test_training_can_be_repeated_and_continued(trained, world, tmp_path):
     curves = [
         train_detectron(
             "small", world.samples, world.source, world.timebase, tmp_path / f"{run}.pt",
-            steps=2, batch_size=2, weights=weights,
+            Fitting(steps=2, batch_size=2), weights=weights,
         )
         for run, weights in enumerate([None, None, trained[0]])
     ]  # fmt: skip
@@ -99,10 +113,87 @@ def test_training_can_be_repeated_and_continued(trained, world, tmp_path):
     assert curves[2][0] < curves[0][0]
 
 
+def test_a_training_that_was_cut_short_goes_on(detectron2, world, tmp_path, caplog):
+    steps: list[int] = []
+
+    def stop(step: int, _loss: float) -> None:
+        steps.append(step)
+        if len(steps) == 5:
+            raise InterruptedError
+
+    ask = ("small", world.samples, world.source, world.timebase, tmp_path / "w.pth")
+    options = {"fitting": Fitting(steps=8, batch_size=1), "save_every": 3, "log": stop}
+    with pytest.raises(InterruptedError):
+        train_detectron(*ask, **options)
+    assert not (tmp_path / "w.pth").exists()
+    with caplog.at_level("INFO", "ava_detect"):
+        assert len(train_detectron(*ask, **options)) == 5
+    assert steps == [1, 2, 3, 4, 5, 4, 5, 6, 7, 8]
+    assert "goes on after step 3" in caplog.text
+    assert (tmp_path / "w.pth").is_file()
+    assert sorted(path.name for path in (tmp_path / "w").iterdir()) == [
+        "metrics.json", "settings.json",
+    ]  # fmt: skip
+
+
+def test_another_training_starts_anew(detectron2, world, tmp_path):
+    steps: list[int] = []
+
+    def stop(step: int, _loss: float) -> None:
+        steps.append(step)
+        if step == 2 and len(steps) == 2:
+            raise InterruptedError
+
+    ask = ("small", world.samples, world.source, world.timebase, tmp_path / "w.pth")
+    with pytest.raises(InterruptedError):
+        train_detectron(*ask, Fitting(steps=3, batch_size=1), save_every=1, log=stop)
+    train_detectron(*ask, Fitting(steps=3, batch_size=1, lr=1e-3), save_every=1, log=stop)
+    assert steps == [1, 2, 1, 2, 3]
+
+
+def test_detectron2_evaluates_while_it_trains(trained, world, tmp_path):
+    trial = Trial(world.samples[:6], world.source, every=2)
+    train_detectron(
+        "small", world.samples, world.source, world.timebase, tmp_path / "w.pth",
+        Fitting(steps=3, batch_size=1, lr=1e-6), weights=trained[0], trial=trial,
+    )  # fmt: skip
+    lines = (tmp_path / "w" / "metrics.json").read_text().splitlines()
+    found = [line["bbox/AP50"] for line in map(json.loads, lines) if "bbox/AP50" in line]
+    keyframes = pd.DataFrame(
+        [(sample.video_id, sample.timestamp) for sample in trial.samples],
+        columns=["video_id", "timestamp"],
+    )
+    boxes = propose_keyframes(
+        DetectronProposer("small", tmp_path / "w.pth", max_boxes=10),
+        world.source, keyframes, world.timebase,
+    )  # fmt: skip
+    report = proposal_report(boxes, world.annotations, keyframes)
+    assert found[-1] / 100 == pytest.approx(report["AP50"], abs=0.02)
+    assert report["AP50"] > 0.7
+
+
+def test_a_rate_too_high_is_told_in_one_line(detectron2, world, tmp_path, caplog):
+    with pytest.raises(InputError, match=r"proposer\.train\.lr: expected"):
+        train_detectron(
+            "small", world.samples, world.source, world.timebase, tmp_path / "w.pth",
+            Fitting(steps=9, batch_size=1, lr=1e30, warmup_steps=0),
+        )  # fmt: skip
+    assert "Traceback" not in caplog.text
+    assert not (tmp_path / "w.pth").exists()
+
+
+def test_training_images_have_one_of_the_sizes_asked_for(detectron2):
+    for config in (ZOO, "new_baselines/mask_rcnn_R_50_FPN_100ep_LSJ.py"):
+        settings = load_settings(config)
+        set_training_sizes(settings, (512, 800))
+        text = settings.dump() if config == ZOO else str(settings.dataloader.train.mapper)
+        assert "512" in text, config
+
+
 def test_training_needs_people(detectron2, world, tmp_path):
     with pytest.raises(InputError, match="expected annotated people, got none"):
         train_detectron(
-            "small", [], world.source, world.timebase, tmp_path / "w.pt", steps=1
+            "small", [], world.source, world.timebase, tmp_path / "w.pt", Fitting(1)
         )  # fmt: skip
     assert not (tmp_path / "w.pt").exists()
 
@@ -183,15 +274,50 @@ def zoo_files(detectron2, tmp_path):
 @pytest.mark.parametrize("name", ["zoo.pth", "zoo.pkl"])
 def test_models_of_the_zoo_run_with_their_own_files(zoo_files, name):
     folder, overrides = zoo_files
-    overrides = [*overrides, "INPUT.MIN_SIZE_TEST", "64"]
     proposer = DetectronProposer(
-        ZOO, folder / name, min_score=0.0, max_boxes=5, overrides=overrides
-    )
+        ZOO, folder / name, min_score=0.0, max_boxes=5,
+        overrides=[*overrides, "INPUT.MIN_SIZE_TEST", "64"],
+    )  # fmt: skip
     boxes, scores = proposer.propose([np.full((48, 64, 3), 90, np.uint8)])[0]
     assert boxes.shape == (len(scores), 4)
+    model = build_untrained(load_settings(ZOO, overrides), torch.device("cpu"))
+    load_weights(model, str(folder / name), strict=True)
     wanted = torch.load(folder / "zoo.pth", weights_only=True)["model"]
-    for key, value in proposer.model.state_dict().items():
+    for key, value in model.state_dict().items():
         assert torch.equal(value, wanted[key]), key
+
+
+def test_a_model_made_faster_sees_the_same(zoo_files):
+    folder, overrides = zoo_files
+    plain, fast = (
+        build_untrained(load_settings(ZOO, overrides), torch.device("cpu")).eval() for _ in range(2)
+    )
+    for model in (plain, fast):
+        load_weights(model, str(folder / "zoo.pth"), strict=True)
+        for module in model.modules():  # as a training leaves them, and as random ones are not
+            if isinstance(module, detectron2_norm()):
+                generator = torch.Generator().manual_seed(len(module.weight))
+                for name, low, high in [
+                    ("weight", 0.5, 2),
+                    ("bias", -1, 1),
+                    ("running_mean", -1, 1),
+                    ("running_var", 0.5, 2),
+                ]:
+                    getattr(module, name).uniform_(low, high, generator=generator)
+    run_faster(fast, torch.float32)
+    images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected, got = plain.backbone(images), fast.backbone(images)
+    assert not any(isinstance(module, detectron2_norm()) for module in fast.modules())
+    for name, value in expected.items():
+        assert value.std() > 0.01
+        torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-5 * value.std().item())
+
+
+def detectron2_norm() -> type:
+    from detectron2.layers import FrozenBatchNorm2d
+
+    return FrozenBatchNorm2d
 
 
 def test_the_model_sees_bgr(zoo_files):

@@ -16,6 +16,7 @@ from ava_detect.proposals.torchvision_rcnn import (
     save_weights,
 )
 from ava_detect.proposals.torchvision_training import PeopleImages, train_faster_rcnn
+from ava_detect.proposals.training import Fitting
 from ava_eval.errors import InputError
 
 
@@ -25,7 +26,11 @@ def trained(world):
     torch.manual_seed(0)
     model = build_faster_rcnn("small")
     losses = train_faster_rcnn(
-        model, world.samples, world.source, world.timebase, steps=60, batch_size=4, lr=3e-3
+        model,
+        world.samples,
+        world.source,
+        world.timebase,
+        Fitting(steps=60, batch_size=4, lr=3e-3),
     )
     return model, losses
 
@@ -78,7 +83,12 @@ def test_training_repeats_itself(world):
         model = build_faster_rcnn("small")
         curves.append(
             train_faster_rcnn(
-                model, world.samples, world.source, world.timebase, steps=2, batch_size=2, seed=5
+                model,
+                world.samples,
+                world.source,
+                world.timebase,
+                Fitting(steps=2, batch_size=2),
+                seed=5,
             )
         )
     assert curves[0] == curves[1]
@@ -88,7 +98,7 @@ def test_the_log_hears_every_step(world):
     heard = []
     losses = train_faster_rcnn(
         build_faster_rcnn("small"), world.samples, world.source, world.timebase,
-        steps=2, batch_size=1, log=lambda step, loss: heard.append((step, loss)),
+        Fitting(steps=2, batch_size=1), log=lambda step, loss: heard.append((step, loss)),
     )  # fmt: skip
     assert heard == list(enumerate(losses, start=1))
 
@@ -101,7 +111,7 @@ def test_training_that_cannot_work_is_refused(world, lr, take, message):
     with pytest.raises(InputError, match=message):
         train_faster_rcnn(
             build_faster_rcnn("small"), world.samples[:take], world.source, world.timebase,
-            steps=5, batch_size=1, lr=lr,
+            Fitting(steps=5, batch_size=1, lr=lr),
         )  # fmt: skip
 
 

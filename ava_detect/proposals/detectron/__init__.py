@@ -5,8 +5,9 @@ Config files of detectron2 can run code (YAML tags, Python files); use those tha
 are read as plain data.
 """
 
+from ava_detect.proposals.detectron.catalog import Trial
 from ava_detect.proposals.detectron.proposer import DetectronProposer
 from ava_detect.proposals.detectron.settings import require_detectron2
 from ava_detect.proposals.detectron.training import train_detectron
 
-__all__ = ["DetectronProposer", "require_detectron2", "train_detectron"]
+__all__ = ["DetectronProposer", "Trial", "require_detectron2", "train_detectron"]

@@ -19,6 +19,7 @@ from ava_detect.proposals.detectron.settings import (
     require_detectron2,
 )
 from ava_detect.proposals.detectron.weights import load_weights, weights_of
+from ava_detect.proposals.fast import run_faster
 
 
 class DetectronProposer:
@@ -52,21 +53,15 @@ class DetectronProposer:
         self.person = person_class(settings)
         self.model = build_untrained(settings, self.device).eval()
         load_weights(self.model, weights_of(config, settings, weights), strict=True)
-        self._resize = instantiate(inference_resize(settings))
+        run_faster(self.model, self.dtype)
+        self._resize, self._rgb = instantiate(inference_resize(settings)), is_rgb(self.model)
 
     @torch.inference_mode()
     def propose(self, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return boxes f32[N,4] (xyxy, pixels) and scores f32[N] of each u8[H,W,3] RGB image."""
         with autocast(self.dtype, self.device):
-            answers = self.model([self._input(image) for image in images])
+            answers = self.model([image_input(image, self._resize, self._rgb) for image in images])
         return [self._people(answer["instances"]) for answer in answers]
-
-    def _input(self, image: np.ndarray) -> dict[str, Any]:
-        """Resize an image and order its channels as the model was trained; keep its size."""
-        image = np.ascontiguousarray(ordered(image, self.model))
-        resized = self._resize.get_transform(image).apply_image(image)
-        height, width = image.shape[:2]
-        return {"image": to_tensor(resized), "height": height, "width": width}
 
     def _people(self, instances: Any) -> tuple[np.ndarray, np.ndarray]:
         """Keep the best people of an answer."""
@@ -77,9 +72,22 @@ class DetectronProposer:
         return boxes.float().cpu().numpy(), scores.float().cpu().numpy()
 
 
-def ordered(image: np.ndarray, model: nn.Module) -> np.ndarray:
-    """Turn RGB into the channel order of the model; detectron2's habit is BGR."""
-    return image if getattr(model, "input_format", "BGR") == "RGB" else image[:, :, ::-1]
+def is_rgb(model: nn.Module) -> bool:
+    """Whether a model wants RGB; detectron2's habit is BGR."""
+    return getattr(model, "input_format", "BGR") == "RGB"
+
+
+def image_input(image: np.ndarray, resize: Any, rgb: bool) -> dict[str, Any]:
+    """Resize an image u8[H,W,3] RGB and order its channels as a model expects; keep its size."""
+    image = np.ascontiguousarray(ordered(image, rgb))
+    resized = resize.get_transform(image).apply_image(image)
+    height, width = image.shape[:2]
+    return {"image": to_tensor(resized), "height": height, "width": width}
+
+
+def ordered(image: np.ndarray, rgb: bool) -> np.ndarray:
+    """Turn RGB into RGB or BGR."""
+    return image if rgb else image[:, :, ::-1]
 
 
 def to_tensor(image: np.ndarray) -> Tensor:

@@ -170,6 +170,20 @@ def person_class(settings: Any) -> int:
     return classes.index("person") if "person" in classes else 0
 
 
+def set_training_sizes(settings: Any, short_sides: Sequence[int]) -> None:
+    """Resize training images to one of some short sides, drawn for each; none: leave the config."""
+    from detectron2.config import CfgNode
+
+    if not short_sides:
+        return
+    if isinstance(settings, CfgNode):
+        settings.INPUT.MIN_SIZE_TRAIN = tuple(short_sides)
+        settings.INPUT.MIN_SIZE_TRAIN_SAMPLING = "choice"
+        return
+    resize = settings.dataloader.train.mapper.augmentations[0]
+    resize.short_edge_length, resize.sample_style = list(short_sides), "choice"
+
+
 def inference_resize(settings: Any) -> Any:
     """Return what to instantiate for resizing a test image."""
     from detectron2.config import CfgNode, LazyCall

@@ -1,19 +1,22 @@
-"""Training detectron2's models on the people of AVA annotations."""
+"""Training detectron2's models on the people of AVA annotations, by detectron2's own trainer."""
 
 from __future__ import annotations
 
+import json
+import logging
+import math
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
-from ava_detect.boxes import scale_boxes
 from ava_detect.clips import ClipSource
-from ava_detect.models.precision import autocast, choose_precision
-from ava_detect.proposals.detectron.proposer import ordered, to_tensor
+from ava_detect.models.precision import choose_precision
+from ava_detect.proposals.detectron.catalog import TrainingMapper, Trial, registered
 from ava_detect.proposals.detectron.settings import (
     PEOPLE,
     SMALL,
@@ -21,14 +24,16 @@ from ava_detect.proposals.detectron.settings import (
     load_settings,
     person_class,
     require_detectron2,
+    set_training_sizes,
 )
-from ava_detect.proposals.detectron.weights import load_weights, weights_of
+from ava_detect.proposals.detectron.weights import build_checkpointer, load_weights, weights_of
 from ava_detect.proposals.people import PeopleOfKeyframe
-from ava_detect.proposals.proposer import read_frame
-from ava_detect.proposals.training import fit
+from ava_detect.proposals.training import Fitting, diverged
 from ava_detect.timebase import Timebase
 from ava_eval.atomic import atomic_path
 from ava_eval.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 
 def train_detectron(
@@ -37,122 +42,111 @@ def train_detectron(
     source: ClipSource,
     timebase: Timebase,
     path: str | os.PathLike[str],
+    fitting: Fitting,
     *,
-    steps: int,
-    batch_size: int = 8,
-    lr: float = 4e-3,
-    weight_decay: float = 0.02,
     weights: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
     precision: str = "auto",
     overrides: Sequence[str] = (),
+    workers: int = 0,
+    save_every: int = 5000,
+    trial: Trial | None = None,
     log: Callable[[int, float], None] | None = None,
 ) -> list[float]:
-    """Train a detector on people and write its weights to ``path``; return the loss of each step.
+    """Train a detector and write its weights to ``path``; return the loss of each step.
 
     ``small`` starts from random weights, everything else from ``weights``, the zoo's, or what the
     config file names; classes other than the person stay in the model and are never shown. Images
-    are resized as the config says and mirrored half of the time. `DetectronProposer` reads the file
-    with the same ``config``; so does detectron2's own checkpointer. ``lr`` is AdamW's and suits
-    ``small``; fine-tuning published weights wants about 1e-4.
+    are resized as ``fitting`` or the config says. `DetectronProposer` reads the file with the same
+    ``config``; so does detectron2's own checkpointer.
+
+    ``path`` without its suffix is the folder of detectron2's checkpoints and ``metrics.json``. A
+    training that was cut short goes on from its last checkpoint if it is asked for the same.
     """
     require_detectron2()
-    from detectron2.data import (
-        DatasetCatalog,
-        build_detection_train_loader,
-        get_detection_dataset_dicts,
-    )
+    from detectron2.data import build_detection_train_loader
+    from detectron2.engine import SimpleTrainer
+    from detectron2.engine.hooks import LRScheduler, PeriodicCheckpointer, PeriodicWriter
     from detectron2.utils.env import seed_all_rng
-    from detectron2.utils.events import EventStorage
+    from detectron2.utils.events import JSONWriter
+
+    from ava_detect.proposals.detectron.hooks import Losses, StepHook, trial_hooks
 
     if not samples:
         raise InputError("train-proposer: expected annotated people, got none")
     device = torch.device(device)
-    dtype = choose_precision(precision, device)
     settings = load_settings(config, overrides)
+    set_training_sizes(settings, fitting.short_sides)
     seed_all_rng(seed)
     model = build_untrained(settings, device)
     if config != SMALL or weights is not None:
         load_weights(model, weights_of(config, settings, weights), strict=False)
-    _register_people(samples, person_class(settings))
-    try:
-        batches = build_detection_train_loader(
-            get_detection_dataset_dicts(PEOPLE),
-            mapper=_PeopleMapper(settings, model, source, timebase),
-            total_batch_size=batch_size,
+    asked = {"config": config, "overrides": overrides, "weights": weights, "seed": seed}
+    folder = _prepare_folder(Path(path).with_suffix(""), asked | asdict(fitting))
+    optimizer, schedule = fitting.build_optimizer(model)
+    losses = Losses(model, choose_precision(precision, device), device)
+    trainer = SimpleTrainer(losses, None, optimizer)
+    checkpointer = build_checkpointer(model, folder, trainer=trainer)
+    curve: list[float] = []
+    trainer.register_hooks(
+        [
+            LRScheduler(optimizer, schedule),
+            StepHook(losses, fitting, curve, log),
+            PeriodicCheckpointer(checkpointer, save_every, max_to_keep=2),
+            *trial_hooks(trial, model, settings, timebase, folder),
+            PeriodicWriter([JSONWriter(str(folder / "metrics.json"))]),
+        ]
+    )
+    start = 0
+    if checkpointer.has_checkpoint():
+        checkpointer.resume_or_load("", resume=True)
+        start = trainer.iter + 1
+        _log.info("train-proposer goes on after step %d, from %s", start, folder)
+        seed_all_rng(seed + start)  # other images than those of the first steps
+    with registered(PEOPLE, samples, person_class(settings)) as records, _own_words():
+        trainer.data_loader = build_detection_train_loader(
+            records,
+            mapper=TrainingMapper(settings, model, source, timebase),
+            total_batch_size=fitting.batch_size,
             aspect_ratio_grouping=False,
-            num_workers=0,
+            num_workers=workers,
         )
-
-        def loss_of(batch: list[dict]) -> Tensor:
-            with autocast(dtype, device):
-                losses = model(batch)
-            return sum(loss.float() for loss in losses.values())
-
-        with EventStorage():
-            losses = fit(
-                model, batches, loss_of, steps=steps, lr=lr, weight_decay=weight_decay, log=log
-            )
-    finally:
-        DatasetCatalog.remove(PEOPLE)
+        try:
+            trainer.train(start, fitting.steps)
+        except FloatingPointError as error:  # some models look at their boxes before we can
+            raise diverged(math.nan, trainer.iter + 1, fitting.lr) from error
     with atomic_path(path) as temporary:
         torch.save({"model": model.state_dict(), "variant": config}, temporary)
-    return losses
+    _remove_checkpoints(folder)
+    return curve
 
 
-def _register_people(samples: Sequence[PeopleOfKeyframe], person: int) -> None:
-    """Put the people of keyframes into detectron2's catalogs, for the time of a training."""
-    from detectron2.data import DatasetCatalog, MetadataCatalog
-    from detectron2.structures import BoxMode
-
-    MetadataCatalog.get(PEOPLE).thing_classes = ["person"]
-    records = [
-        {
-            "file_name": sample.video_id,
-            "image_id": index,
-            "keyframe": sample,
-            "annotations": [
-                {"bbox": box.tolist(), "bbox_mode": BoxMode.XYXY_REL, "category_id": person}
-                for box in sample.boxes
-            ],
-        }
-        for index, sample in enumerate(samples)
-    ]
-    DatasetCatalog.register(PEOPLE, lambda: records)
+def _prepare_folder(folder: Path, asked: dict) -> Path:
+    """The folder of a training; what another one left there goes."""
+    note = folder / "settings.json"
+    text = json.dumps(asked, indent=2, default=str) + "\n"
+    if not note.is_file() or note.read_text(encoding="utf-8") != text:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        with atomic_path(note) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return folder
 
 
-class _PeopleMapper:
-    """Turns a record of our data set into what detectron2's models train on."""
+def _remove_checkpoints(folder: Path) -> None:
+    """A finished training does not go on; its weights are elsewhere."""
+    for path in [*folder.glob("*.pth"), folder / "last_checkpoint"]:
+        path.unlink(missing_ok=True)
 
-    def __init__(
-        self, settings: Any, model: nn.Module, source: ClipSource, timebase: Timebase
-    ) -> None:
-        from detectron2.config import CfgNode, instantiate
-        from detectron2.data import transforms
-        from detectron2.data.detection_utils import build_augmentation
 
-        if isinstance(settings, CfgNode):
-            augmentations = build_augmentation(settings, is_train=True)
-        else:
-            augmentations = instantiate(settings.dataloader.train.mapper.augmentations)
-        color = [transforms.RandomBrightness(0.75, 1.25), transforms.RandomContrast(0.75, 1.25)]
-        self.augment = transforms.AugmentationList([*augmentations, *color])
-        self.model, self.source, self.timebase = model, source, timebase
-
-    def __call__(self, record: dict) -> dict:
-        from detectron2.data.transforms import AugInput
-        from detectron2.structures import Boxes, Instances
-
-        sample = record["keyframe"]
-        image = read_frame(self.source, self.timebase, sample.video_id, sample.timestamp)
-        height, width = image.shape[:2]
-        moved = AugInput(
-            np.ascontiguousarray(ordered(image, self.model)),
-            boxes=scale_boxes(sample.boxes, (width, height)),
-        )
-        self.augment(moved)
-        instances = Instances(moved.image.shape[:2])
-        instances.gt_boxes = Boxes(moved.boxes)
-        instances.gt_classes = torch.tensor([box["category_id"] for box in record["annotations"]])
-        return {"image": to_tensor(moved.image), "instances": instances}
+@contextmanager
+def _own_words() -> Iterator[None]:
+    """detectron2 logs errors with their traceback before it hands them on; we only hand them on."""
+    logger = logging.getLogger("detectron2.engine.train_loop")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -45,12 +45,29 @@ def load_weights(model: nn.Module, weights: str, strict: bool) -> None:
     Raises InputError when the file cannot be had or read and, if ``strict``, names the first weight
     that is missing in it or has another shape.
     """
+    try:
+        build_checkpointer(model, strict=strict).load(weights)
+    except InputError:
+        raise
+    except Exception as error:  # downloads and readers raise many types
+        raise InputError(
+            f"{weights}: expected weights for detectron2 ({' '.join(str(error).split())[:200]}); "
+            "set proposer.weights to a file that this machine has"
+        ) from error
+
+
+def build_checkpointer(
+    model: nn.Module, folder: Path | None = None, strict: bool = False, **parts: Any
+) -> Any:
+    """detectron2's checkpointer, which translates weights of its forerunners, without running code.
+
+    It saves into ``folder`` the model and other ``parts``.
+    """
     from detectron2.checkpoint import DetectionCheckpointer
 
     class PlainCheckpointer(DetectionCheckpointer):
-        """detectron2's, which translates weights of its forerunners, without running code."""
-
         def _load_file(self, filename: str) -> dict:
+            self.file = filename
             if not filename.endswith(".pkl"):
                 return super()._load_file(filename)
             with Path(filename).open("rb") as file:
@@ -66,20 +83,12 @@ def load_weights(model: nn.Module, weights: str, strict: bool) -> None:
         def _load_model(self, checkpoint: dict) -> Any:
             incompatible = super()._load_model(checkpoint)
             for key, given, wanted in incompatible.incorrect_shapes if strict else ():
-                raise InputError.at(weights, None, key, f"shape {wanted}", f"shape {given}")
+                raise InputError.at(self.file, None, key, f"shape {wanted}", f"shape {given}")
             for key in incompatible.missing_keys if strict else ():
-                raise InputError.at(weights, None, key, "this weight of the config", "nothing")
+                raise InputError.at(self.file, None, key, "this weight of the config", "nothing")
             return incompatible
 
-    try:
-        PlainCheckpointer(model).load(weights)
-    except InputError:
-        raise
-    except Exception as error:  # downloads and readers raise many types
-        raise InputError(
-            f"{weights}: expected weights for detectron2 ({' '.join(str(error).split())[:200]}); "
-            "set proposer.weights to a file that this machine has"
-        ) from error
+    return PlainCheckpointer(model, "" if folder is None else str(folder), **parts)
 
 
 class _PlainUnpickler(pickle.Unpickler):
