@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import linear_sum_assignment
 
 from ava_detect.boxes import iou_matrix
 from ava_eval.keyframes import keyframe_codes
@@ -22,9 +23,11 @@ def inherit_labels(
 ) -> pd.DataFrame:
     """Return Annotations rows for the proposals: a row per proposal and inherited action.
 
-    A proposal inherits all actions of the person that it overlaps most, if that IoU is above
-    ``min_iou`` (of equal ones, of the person who comes first); a person is a distinct box and
-    ``person_id`` of a keyframe. With ``negatives``, the proposals of annotated keyframes that match
+    A proposal inherits all actions of a person with whom its IoU is above ``min_iou``; a person is
+    a distinct box and ``person_id`` of a keyframe. Proposals and people of a keyframe are paired
+    one to one so that the sum of their IoUs is largest (Hungarian matching). A proposal that is
+    left over but lies on somebody, as a double does, inherits from the person it overlaps most: it
+    is no negative. With ``negatives``, the proposals of annotated keyframes that match
     nobody are kept as people without an action (id -1). Proposals of other keyframes are left out:
     nothing is known of them. ``person_id`` is -1, for a proposal's place in a track is unknown.
     Rows keep the order of ``person_boxes``.
@@ -70,7 +73,7 @@ def _best_people(
     person_keyframe: np.ndarray,
     min_iou: float,
 ) -> np.ndarray:
-    """Return for each box f64[N,4] the person i64[N] of its keyframe that it lies on, or -1."""
+    """Return for each box f64[N,4] the person i64[N] of its keyframe that it stands for, or -1."""
     best = np.full(len(boxes), NO_MATCH, dtype=np.int64)
     people_of = pd.Series(np.arange(len(people))).groupby(person_keyframe, sort=False).indices
     for keyframe, rows in pd.Series(box_keyframe).groupby(box_keyframe, sort=False).indices.items():
@@ -78,7 +81,11 @@ def _best_people(
         if candidates is None:
             continue
         overlap = iou_matrix(boxes[rows], people[candidates])
+        overlap[overlap <= min_iou] = 0
         chosen = overlap.argmax(axis=1)
-        near = overlap[np.arange(len(rows)), chosen] > min_iou
+        proposal, person = linear_sum_assignment(overlap, maximize=True)
+        paired = overlap[proposal, person] > 0
+        chosen[proposal[paired]] = person[paired]
+        near = overlap[np.arange(len(rows)), chosen] > 0
         best[rows[near]] = candidates[chosen[near]]
     return best

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import builtins
 import json
 import pickle
 import re
@@ -17,6 +18,7 @@ from ava_detect.proposals.detectron.settings import (
     build_untrained,
     load_settings,
     person_class,
+    require_detectron2,
     set_training_sizes,
 )
 from ava_detect.proposals.detectron.weights import load_weights
@@ -54,6 +56,29 @@ def test_without_detectron2_the_user_is_told_how_to_install_it(monkeypatch, use)
         "python -m pip install --no-build-isolation "
         "'git+https://github.com/facebookresearch/detectron2.git'" in message
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"),
+    [
+        ("pkg_resources", "run python -m pip install 'setuptools<81', or"),
+        ("detectron2._C", "detectron2.git' --force-reinstall --no-deps, or"),
+        ("fvcore", "run python -m pip install fvcore, or"),
+    ],
+)
+def test_what_detectron2_lacks_is_named(detectron2, monkeypatch, module, remedy):
+    def find(name, *args, **kwargs):
+        if name == module or (args and module == f"{name}.{(args[2] or [''])[0]}"):
+            raise ImportError(f"No module named {module}", name=module)
+        return imported(name, *args, **kwargs)
+
+    imported = builtins.__import__
+    for name in [*sys.modules]:
+        if name.split(".")[0] in ("detectron2", module):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", find)
+    with pytest.raises(InputError, match=re.escape(remedy)):
+        require_detectron2()
 
 
 def test_importing_the_adapter_does_not_import_detectron2():

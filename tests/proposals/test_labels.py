@@ -87,3 +87,28 @@ def test_row_numbers_of_a_filtered_table_do_not_matter():
     table = boxes((904.0, TALL), (902.0, WIDE))
     table = table[table["timestamp"] == 902.0]
     assert inherit_labels(TRUTH, table)["action_id"].tolist() == [8]
+
+
+LEFT, RIGHT = (0.10, 0.1, 0.30, 0.9), (0.13, 0.1, 0.33, 0.9)  # two people close together
+TWO = pd.DataFrame([("v", 902.0, *LEFT, 11, 0), ("v", 902.0, *RIGHT, 12, 1)], columns=ROW)
+
+
+def test_two_proposals_do_not_share_a_person_while_the_other_is_free():
+    between = (0.112, 0.1, 0.312, 0.9)  # nearer to LEFT, which the other proposal fits exactly
+    rows = inherit_labels(TWO, boxes((902.0, between), (902.0, LEFT)), min_iou=0.75)
+    assert rows["action_id"].tolist() == [12, 11]
+
+
+def test_a_double_is_no_negative():
+    rows = inherit_labels(
+        TWO, boxes((902.0, LEFT), (902.0, LEFT), (902.0, RIGHT)), min_iou=0.9, negatives=True
+    )
+    assert rows["action_id"].tolist() == [11, 11, 12]
+
+
+def test_a_pair_that_is_too_far_apart_does_not_count_towards_the_sum():
+    far = (0.10, 0.1, 0.27, 0.9)  # IoU 0.85 with LEFT, 0.61 with RIGHT
+    rows = inherit_labels(TWO, boxes((902.0, far), (902.0, LEFT)), min_iou=0.75, negatives=True)
+    assert rows["action_id"].tolist() == [11, 11]
+    rows = inherit_labels(TWO, boxes((902.0, far), (902.0, LEFT)), min_iou=0.9, negatives=True)
+    assert rows["action_id"].tolist() == [-1, 11]

@@ -16,20 +16,35 @@ INSTALL = (
     "python -m pip install --no-build-isolation "
     "'git+https://github.com/facebookresearch/detectron2.git'"
 )
+SOURCES = {"pkg_resources": "'setuptools<81'", "yaml": "pyyaml", "PIL": "pillow"}
 SMALL = "small"  # our own config, for the demo world
 PEOPLE = "ava_people"  # name of our data set in detectron2's catalogs
 MAX_PROPOSALS = 300  # of an image at test time: a thousand cost more time than the backbone
 
 
 def require_detectron2() -> None:
-    """Raise InputError with the command that installs detectron2 when it cannot be imported."""
+    """Raise InputError with the one command that helps where detectron2 cannot be used."""
     try:
         import detectron2.model_zoo  # noqa: F401
+        from detectron2 import _C  # noqa: F401, built for one version of torch
     except ImportError as error:
         raise InputError(
-            f"proposer.kind: detectron2 cannot be imported ({error}); install it with "
-            f"{INSTALL} (its model zoo needs 'setuptools<81'), or set proposer.kind=torchvision"
+            f"proposer.kind: detectron2 cannot be imported ({_one_line(error)}); run "
+            f"{_remedy(error.name or '')}, or set proposer.kind=torchvision"
         ) from error
+
+
+def _remedy(missing: str) -> str:
+    """The command that brings a module."""
+    if missing == "detectron2":
+        return INSTALL
+    if missing.startswith("detectron2"):  # such as _C, built for another torch
+        return f"{INSTALL} --force-reinstall --no-deps"
+    return f"python -m pip install {SOURCES.get(missing, missing)}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def load_settings(config: str, overrides: Sequence[str] = (), min_score: float = 0.05) -> Any:
@@ -66,7 +81,7 @@ def load_settings(config: str, overrides: Sequence[str] = (), min_score: float =
     except Exception as error:  # detectron2 raises whatever its config files raise
         raise InputError(
             f"proposer.config: expected a config of detectron2, a name of its model zoo, or "
-            f"{SMALL}, got {config!r} ({' '.join(str(error).split())[:200]})"
+            f"{SMALL}, got {config!r} ({_one_line(error)})"
         ) from error
     return settings
 
