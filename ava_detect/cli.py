@@ -45,8 +45,8 @@ def _require_one_process() -> None:
     processes = os.environ.get("WORLD_SIZE", "1")
     if processes != "1":
         raise InputError(
-            f"WORLD_SIZE: expected one process, got {processes}; only train, evaluate and export"
-            " work as several: start this command without torchrun"
+            f"WORLD_SIZE: expected one process, got {processes}; only propose, train, evaluate and"
+            " export work as several: start this command without torchrun"
         )
 
 
@@ -91,14 +91,22 @@ def build_parser() -> CommandParser:
         _train_proposer,
         "fine-tune the person detector on a CSV's boxes",
     )
-    _add(commands, "propose", _propose, "person boxes of every keyframe of a split, as a CSV")
+    propose = _add(
+        commands, "propose", _propose, "person boxes of a split's keyframes, as a CSV; resumable"
+    )
+    _add(
+        commands,
+        "report-proposals",
+        _report_proposals,
+        "how good person boxes are, be they of `propose` or a published file",
+    )
     train = _add(
         commands, "train", _train, "train the action detector; the same command again resumes"
     )
     evaluate = _add(
         commands, "evaluate", _evaluate, "score a checkpoint: detections.csv, metrics.json, mAP"
     )
-    for command in (train, evaluate):
+    for command in (propose, train, evaluate):
         command.epilog = f"{command.epilog}; or with torchrun --nproc-per-node N -m ava_detect ..."
         command.set_defaults(parallel=True)
 
@@ -269,9 +277,16 @@ def _train_proposer(config: Config, _: Arguments) -> None:
 
 
 def _propose(config: Config, _: Arguments) -> None:
+    from ava_detect.commands.parallel import run_together
     from ava_detect.commands.propose import propose
 
-    print(propose(config).text())
+    run_together(lambda: propose(config).text())
+
+
+def _report_proposals(config: Config, _: Arguments) -> None:
+    from ava_detect.commands.proposal_report import report_proposals
+
+    print(report_proposals(config))
 
 
 def _train(config: Config, _: Arguments) -> None:

@@ -115,11 +115,12 @@ def split_section(config: Config, split: str) -> SplitSection:
     return getattr(config.data, split)
 
 
-def load_split(config: Config, split: str, videos: ClipSource) -> Split:
+def load_split(config: Config, split: str, videos: ClipSource | None) -> Split:
     """Read a split's files, check labels and videos, and take excluded keyframes out.
 
     Raises InputError when the split names no file, when a label is not in the label map, and
-    (unless ``data.on_error`` is skip) when a video is missing. A label that the label map knows and
+    (unless ``data.on_error`` is skip) when a video is missing; without ``videos`` none is looked
+    for. A label that the label map knows and
     ``data.classes`` leaves out is kept in the tables.
     """
     if config.data.kind != "ava":
@@ -156,12 +157,14 @@ def load_split(config: Config, split: str, videos: ClipSource) -> Split:
 
 
 def _require_videos(
-    config: Config, split: str, path: Path, table: pd.DataFrame, videos: ClipSource
+    config: Config, split: str, path: Path, table: pd.DataFrame, videos: ClipSource | None
 ) -> None:
     """InputError for the first video of a file that is missing, unless these are skipped."""
+    if videos is None or config.data.on_error != "fail":
+        return
     root = config.data.root
     for video_id in table["video_id"].unique():
-        if config.data.on_error == "fail" and not videos.has(video_id):
+        if not videos.has(video_id):
             folders = split_section(config, split).videos
             raise InputError(
                 f"{root / path}: column video_id: {video_id!r}: no such video in"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ava_detect.assemble import Split, split_section
+from ava_detect.commands.provenance import outdated
 from ava_detect.config import Config
 from ava_detect.data.select import only_keyframes
 from ava_detect.proposals.files import read_proposals
@@ -25,14 +26,27 @@ def proposals_path(config: Config, split: str) -> Path:
 
 
 def load_proposals(config: Config, split: str, keyframes: pd.DataFrame) -> pd.DataFrame:
-    """PersonBoxes of the keyframes; InputError says how to make the file where it is missing."""
+    """PersonBoxes of the keyframes; InputError says how to make the file where it is missing.
+
+    A warning tells where it is not what `propose` would write now; a file that is named is trusted.
+    """
     path = proposals_path(config, split)
     if not path.is_file():
         raise InputError(
             f"data.{split}.proposals: {path}: no such file of person boxes; run `ava-detect"
             f" propose` with split={split} and data.{split}.proposals=null, or name another file"
         )
-    boxes = read_proposals(path)[0]
+    boxes, facts = read_proposals(path)
+    named = split_section(config, split).proposals is not None
+    changes = [] if named else outdated(config, facts, keyframes)
+    if changes:
+        _log.warning(
+            "warning: %s is not what `ava-detect propose` would write now: %s; run it again with"
+            " split=%s",
+            path,
+            "; ".join(changes),
+            split,
+        )
     kept = only_keyframes(boxes, keyframes)
     if len(kept) < len(boxes):
         _log.warning(

@@ -14,7 +14,6 @@ from ava_detect.clips import ClipSource
 from ava_detect.config import Config
 from ava_detect.engine.logs import StatusLine
 from ava_detect.proposals.detectron import DetectronProposer, Trial, train_detectron
-from ava_detect.proposals.files import file_digest
 from ava_detect.proposals.people import PeopleOfKeyframe, people_of_keyframes
 from ava_detect.proposals.proposer import Proposer
 from ava_detect.proposals.torchvision_rcnn import (
@@ -65,18 +64,6 @@ def build_proposer(config: Config) -> Proposer:
         )
     model = _faster_rcnn(config, weights)
     return TorchvisionProposer(model, name=f"torchvision {settings.variant}", **running)
-
-
-def provenance(config: Config, proposer: Proposer) -> dict[str, Any]:
-    """What is kept beside the boxes: the detector's name, the digest of its weights, settings."""
-    weights = proposer_weights(config)
-    return {
-        "detector": proposer.name,
-        "weights": "published" if weights is None else file_digest(weights),
-        "min_score": config.proposer.min_score,
-        "max_boxes": config.proposer.max_boxes,
-        "short_side": config.proposer.short_side,
-    }
 
 
 def fit_proposer(config: Config, people: Sequence[PeopleOfKeyframe], videos: ClipSource) -> Path:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+# One may be done long before another. (torchrun ends those that wait for one that died.)
+PATIENCE = timedelta(days=1)
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def joined() -> Iterator[None]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group()
+    dist.init_process_group(timeout=PATIENCE)
     yield
     dist.barrier()  # one that leaves while another still talks to it can end both with an abort
     dist.destroy_process_group()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -10,9 +12,10 @@ import pandas as pd
 
 from ava_detect.boxes import clip_boxes
 from ava_detect.clips import ClipSource
+from ava_detect.proposals.batches import Batch, frame_at, make_batches, read_ahead, read_batches
 from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
-from ava_eval.tables import BOX, KEYFRAME_COLUMNS, PERSON_BOX_COLUMNS
+from ava_eval.tables import BOX, PERSON_BOX_COLUMNS
 
 DECIMALS = 6  # of coordinates and scores in published box files
 
@@ -28,6 +31,32 @@ class Proposer(Protocol):
         Images are u8[H,W,3] RGB and may differ in size. Scores are in [0,1] and descend.
         """
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The people of a batch.
+
+    ``answers`` has, for each keyframe, rows ``x1 y1 x2 y2 score`` f64[N,5], normalised, best first,
+    or why its frame cannot be read.
+    """
+
+    batch: Batch
+    answers: tuple[np.ndarray | str, ...]
+
+    @property
+    def people(self) -> dict[tuple[str, float], np.ndarray]:
+        """The rows of the keyframes that were read."""
+        return {key: answer for key, answer in self._items() if not isinstance(answer, str)}
+
+    @property
+    def unreadable(self) -> dict[tuple[str, float], str]:
+        """Why the others were not."""
+        return {key: answer for key, answer in self._items() if isinstance(answer, str)}
+
+    def _items(self) -> Iterator[tuple[tuple[str, float], np.ndarray | str]]:
+        for time, answer in zip(self.batch.times, self.answers, strict=True):
+            yield (self.batch.video_id, time), answer
 
 
 def propose_keyframes(
@@ -50,90 +79,78 @@ def propose_keyframes(
     after each batch, in keyframes. A keyframe that cannot be read is told to ``unreadable``, with
     the reason, and has no boxes; without it, it raises InputError.
     """
-    found: dict[int, pd.DataFrame] = {}
-    batch: list[tuple[int, np.ndarray]] = []
-
-    def flush() -> None:
-        if not batch:
-            return
-        images = [image for _, image in batch]
-        for (place, image), boxes in zip(batch, proposer.propose(images), strict=True):
-            corners, scores = _best_boxes(*boxes, image.shape, min_score, max_boxes)
-            video_id, time = keyframes[KEYFRAME_COLUMNS].iloc[place]
-            table = pd.DataFrame(corners, columns=BOX)
-            found[place] = table.assign(video_id=video_id, timestamp=float(time), score=scores)
-        batch.clear()
-
-    for done, (place, image) in enumerate(walk_keyframes(source, timebase, keyframes), 1):
-        if isinstance(image, InputError):
-            if unreadable is None:
-                raise image
-            video_id, time = keyframes[KEYFRAME_COLUMNS].iloc[place]
-            unreadable(video_id, time, image)
-        else:
-            batch.append((place, image))
-        if len(batch) == batch_size or done == len(keyframes):
-            flush()
-            if progress is not None:
-                progress(done, len(keyframes))
-    nobody = pd.DataFrame(columns=PERSON_BOX_COLUMNS, dtype=np.float64)
-    tables = [found[place] for place in sorted(found) if len(found[place])]
-    boxes = pd.concat(tables or [nobody], ignore_index=True)
-    return boxes[PERSON_BOX_COLUMNS].astype({"video_id": str})
+    finding = find_people(
+        proposer,
+        source,
+        timebase,
+        make_batches(keyframes, batch_size),
+        min_score=min_score,
+        max_boxes=max_boxes,
+        skip=unreadable is not None,
+    )
+    parts, done = [], 0
+    for found in finding:
+        parts.append(found)
+        done += len(found.answers)
+        if unreadable is not None:
+            for (video_id, time), reason in found.unreadable.items():
+                unreadable(video_id, time, InputError(reason))
+        if progress is not None:
+            progress(done, len(keyframes))
+    return people_table(keyframes, parts)
 
 
-def walk_keyframes(
-    source: ClipSource, timebase: Timebase, keyframes: pd.DataFrame
-) -> Iterator[tuple[int, np.ndarray | InputError]]:
-    """The frame u8[H,W,3] RGB shown at each keyframe, or why it cannot be read.
+def find_people(
+    proposer: Proposer,
+    source: ClipSource,
+    timebase: Timebase,
+    batches: Sequence[Batch],
+    *,
+    min_score: float,
+    max_boxes: int,
+    skip: bool = False,
+) -> Generator[Found, None, None]:
+    """Run the detector on each batch, while a thread decodes the next ones.
 
-    Each comes with the place of its keyframe in the table; video by video, each decoded once, in
-    the order of time.
+    What is found in a batch does not depend on the others. A keyframe that cannot be read raises
+    InputError, except with ``skip``.
     """
-    places = pd.Series(np.arange(len(keyframes)), index=keyframes.index)
-    for video_id, rows in keyframes.groupby("video_id", sort=False):
-        rows = rows.sort_values("timestamp", kind="stable")
-        wanted: list[tuple[int, int]] = []  # frame, place
-        for place, time in zip(places[rows.index], rows["timestamp"], strict=True):
-            try:
-                wanted.append((_keyframe_frame(source, timebase, str(video_id), time), place))
-            except InputError as error:
-                yield place, error
-        yield from _walk_video(source, str(video_id), wanted)
+    with closing(read_ahead(read_batches(source, timebase, batches))) as reading:
+        for batch, images in reading:
+            problems = [image for image in images if isinstance(image, InputError)]
+            if problems and not skip:
+                raise problems[0]
+            shown = [image for image in images if not isinstance(image, InputError)]
+            boxes = iter(proposer.propose(shown) if shown else ())
+            answers = [
+                str(image)
+                if isinstance(image, InputError)
+                else _best_boxes(*next(boxes), image.shape, min_score, max_boxes)
+                for image in images
+            ]
+            yield Found(batch, tuple(answers))
 
 
-def _walk_video(
-    source: ClipSource, video_id: str, wanted: list[tuple[int, int]]
-) -> Iterator[tuple[int, np.ndarray | InputError]]:
-    """The frames of (frame, place) pairs in order; after a failure the walk goes on."""
-    while wanted:
-        done = 0
-        try:
-            numbers = np.unique([number for number, _ in wanted])
-            for number, frame in zip(numbers, source.walk(video_id, numbers), strict=True):
-                while done < len(wanted) and wanted[done][0] == number:
-                    yield wanted[done][1], frame
-                    done += 1
-            return
-        except InputError as error:
-            yield wanted[done][1], error
-            wanted = wanted[done + 1 :]
+def people_table(keyframes: pd.DataFrame, parts: Iterable[Found]) -> pd.DataFrame:
+    """PersonBoxes of what was found, in the order of ``keyframes``."""
+    people = {key: rows for found in parts for key, rows in found.people.items()}
+    nobody = np.empty((0, 5))
+    keys = list(zip(keyframes["video_id"], keyframes["timestamp"], strict=True))
+    rows = [people.get((video_id, float(time)), nobody) for video_id, time in keys]
+    keyframe = np.repeat(np.arange(len(keys)), [len(some) for some in rows])
+    table = pd.DataFrame(np.concatenate([nobody, *rows]), columns=[*BOX, "score"]).assign(
+        video_id=keyframes["video_id"].to_numpy()[keyframe],
+        timestamp=keyframes["timestamp"].to_numpy(np.float64)[keyframe],
+    )
+    return table[PERSON_BOX_COLUMNS].astype({"video_id": str})
 
 
 def read_frame(
     source: ClipSource, timebase: Timebase, video_id: str, timestamp: float
 ) -> np.ndarray:
     """Return the frame u8[H,W,3] RGB shown at ``timestamp``; InputError outside of the video."""
-    return source.read(
-        video_id, np.array([_keyframe_frame(source, timebase, video_id, timestamp)])
-    )[0]
-
-
-def _keyframe_frame(source: ClipSource, timebase: Timebase, video_id: str, timestamp: float) -> int:
-    """The number of the frame shown at a keyframe."""
-    frame_times = source.frame_times(video_id)
-    timebase.require_inside(timestamp, video_id, frame_times)
-    return int(timebase.clip_frames(timestamp, frame_times, 1, 0)[0])
+    number = frame_at(timebase, video_id, timestamp, source.frame_times(video_id))
+    return source.read(video_id, np.array([number]))[0]
 
 
 def _best_boxes(
@@ -142,12 +159,12 @@ def _best_boxes(
     shape: tuple[int, ...],
     min_score: float,
     max_boxes: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Clip pixel boxes to the image, normalise and round them; keep the best."""
+) -> np.ndarray:
+    """Clip pixel boxes to the image, normalise and round them; the best, f64[N,5] with scores."""
     height, width = shape[:2]
     boxes = clip_boxes(np.asarray(boxes, np.float64).reshape(-1, 4), width, height)
     boxes = np.round(boxes / np.array([width, height, width, height]), DECIMALS)
     scores = np.asarray(scores, np.float64)
     whole = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     keep = np.flatnonzero(whole & (scores >= min_score))[:max_boxes]
-    return boxes[keep], np.round(scores[keep], DECIMALS)
+    return np.column_stack([boxes[keep], np.round(scores[keep], DECIMALS)])

@@ -13,11 +13,15 @@ from ava_eval.atomic import atomic_path
 
 LEGIBLE_SIDE = 480
 FONT, FONT_SCALE, LINE = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 15
+Color = tuple[int, int, int]
 COLORS = [(230, 80, 60), (60, 160, 230), (90, 190, 90), (230, 170, 40), (170, 100, 220)]
 
 
 def draw_people(
-    frame: np.ndarray, boxes: np.ndarray, captions: Sequence[Sequence[str]]
+    frame: np.ndarray,
+    boxes: np.ndarray,
+    captions: Sequence[Sequence[str]],
+    colors: Sequence[Color] = (),
 ) -> np.ndarray:
     """Draw each person's box and the lines of its caption.
 
@@ -25,6 +29,7 @@ def draw_people(
         frame: u8[H, W, 3], RGB; left as it is.
         boxes: f[N, 4], x1 y1 x2 y2 in pixels of ``frame``.
         captions: N lists of lines.
+        colors: N colours, RGB; without them people take turns.
 
     Returns:
         u8[k*H, k*W, 3], RGB; k is 1 or what makes a small frame large enough to read.
@@ -34,15 +39,13 @@ def draw_people(
     image = cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
     corners = np.rint(scale_boxes(np.asarray(boxes, float), (factor, factor))).astype(int)
     for number, ((x1, y1, x2, y2), lines) in enumerate(zip(corners, captions, strict=True)):
-        color = COLORS[number % len(COLORS)]
+        color = colors[number] if colors else COLORS[number % len(COLORS)]
         cv2.rectangle(image, (x1, y1), (x2, y2), color, 2)
         _write(image, (x1, y1), lines, color)
     return image
 
 
-def _write(
-    image: np.ndarray, corner: tuple[int, int], lines: Sequence[str], color: tuple[int, int, int]
-) -> None:
+def _write(image: np.ndarray, corner: tuple[int, int], lines: Sequence[str], color: Color) -> None:
     """White lines on a coloured plate at the corner, moved where needed to lie in the image."""
     if not lines:
         return

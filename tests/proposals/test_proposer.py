@@ -140,8 +140,8 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on():
         ["a", 902.0, 0.8],
         ["a", 904.0, 0.7],
     ]
-    assert [problem[:2] for problem in problems] == [("a", 2000.0), ("a", 903.0)]
-    assert problems[1][2] == "frame 3 is damaged"
+    assert [problem[:2] for problem in problems] == [("a", 903.0), ("a", 2000.0)]
+    assert problems[0][2] == "frame 3 is damaged"
 
 
 @pytest.mark.parametrize("timestamp", [-1.0, 2001.0])

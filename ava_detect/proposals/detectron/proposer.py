@@ -18,7 +18,7 @@ from ava_detect.proposals.detectron.settings import (
     person_class,
     require_detectron2,
 )
-from ava_detect.proposals.detectron.weights import load_weights, weights_of
+from ava_detect.proposals.detectron.weights import load_weights, require_weights
 from ava_detect.proposals.fast import run_faster
 
 
@@ -52,7 +52,7 @@ class DetectronProposer:
         settings = load_settings(config, overrides, min_score=min_score)
         self.person = person_class(settings)
         self.model = build_untrained(settings, self.device).eval()
-        load_weights(self.model, weights_of(config, settings, weights), strict=True)
+        load_weights(self.model, require_weights(config, settings, weights), strict=True)
         run_faster(self.model, self.dtype)
         self._resize, self._rgb = instantiate(inference_resize(settings)), is_rgb(self.model)
 

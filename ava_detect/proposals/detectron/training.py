@@ -19,7 +19,6 @@ from ava_detect.models.precision import choose_precision
 from ava_detect.proposals.detectron.catalog import TrainingMapper, Trial, registered
 from ava_detect.proposals.detectron.settings import (
     PEOPLE,
-    SMALL,
     build_untrained,
     load_settings,
     person_class,
@@ -56,10 +55,10 @@ def train_detectron(
 ) -> list[float]:
     """Train a detector and write its weights to ``path``; return the loss of each step.
 
-    ``small`` starts from random weights, everything else from ``weights``, the zoo's, or what the
-    config file names; classes other than the person stay in the model and are never shown. Images
-    are resized as ``fitting`` or the config says. `DetectronProposer` reads the file with the same
-    ``config``; so does detectron2's own checkpointer.
+    It starts from ``weights``, the zoo's, or what the config file names; ``small``, and a file that
+    names none, from random ones. Classes other than the person stay in the model and are never
+    shown. Images are resized as ``fitting`` or the config says. `DetectronProposer` reads the file
+    with the same ``config``; so does detectron2's own checkpointer.
 
     ``path`` without its suffix is the folder of detectron2's checkpoints and ``metrics.json``. A
     training that was cut short goes on from its last checkpoint if it is asked for the same.
@@ -80,8 +79,9 @@ def train_detectron(
     set_training_sizes(settings, fitting.short_sides)
     seed_all_rng(seed)
     model = build_untrained(settings, device)
-    if config != SMALL or weights is not None:
-        load_weights(model, weights_of(config, settings, weights), strict=False)
+    start_weights = weights_of(config, settings, weights)
+    if start_weights is not None:
+        load_weights(model, start_weights, strict=False)
     asked = {"config": config, "overrides": overrides, "weights": weights, "seed": seed}
     folder = _prepare_folder(Path(path).with_suffix(""), asked | asdict(fitting))
     optimizer, schedule = fitting.build_optimizer(model)

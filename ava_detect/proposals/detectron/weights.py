@@ -14,8 +14,8 @@ from ava_detect.proposals.detectron.settings import SMALL
 from ava_eval.errors import InputError
 
 
-def weights_of(config: str, settings: Any, weights: str | os.PathLike[str] | None) -> str:
-    """Return the file or URL of the weights: the caller's, the zoo's, or the config file's."""
+def weights_of(config: str, settings: Any, weights: str | os.PathLike[str] | None) -> str | None:
+    """The file or URL of the weights: the caller's, the zoo's, or the config file's if any."""
     from detectron2.config import CfgNode
     from detectron2.model_zoo import get_checkpoint_url
 
@@ -30,13 +30,18 @@ def weights_of(config: str, settings: Any, weights: str | os.PathLike[str] | Non
                 "set proposer.weights to a file"
             ) from error
     lazy = not isinstance(settings, CfgNode)
-    named = settings.train.init_checkpoint if lazy else settings.MODEL.WEIGHTS
-    if not named:
+    return (settings.train.init_checkpoint if lazy else settings.MODEL.WEIGHTS) or None
+
+
+def require_weights(config: str, settings: Any, weights: str | os.PathLike[str] | None) -> str:
+    """``weights_of``; InputError where there are none."""
+    found = weights_of(config, settings, weights)
+    if found is None:
         raise InputError(
             f"proposer.weights: {config!r} names no weights; train it with `train-proposer`, "
             "or set proposer.weights to a file"
         )
-    return named
+    return found
 
 
 def load_weights(model: nn.Module, weights: str, strict: bool) -> None:
