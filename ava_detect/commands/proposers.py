@@ -60,7 +60,11 @@ def build_proposer(config: Config) -> Proposer:
     }
     if settings.kind == "detectron2":
         return DetectronProposer(
-            settings.config, weights, overrides=_detectron_overrides(config), **running
+            settings.config,
+            weights,
+            candidates=settings.candidates,
+            short_side=settings.short_side,
+            **running,
         )
     model = _faster_rcnn(config, weights)
     return TorchvisionProposer(model, name=f"torchvision {settings.variant}", **running)
@@ -94,7 +98,7 @@ def fit_proposer(config: Config, people: Sequence[PeopleOfKeyframe], videos: Cli
             save_every=config.save_every,
             trial=_trial(config),
             weights=settings.weights,
-            overrides=_detectron_overrides(config),
+            short_side=settings.short_side,
             **running,
         )
     else:
@@ -145,17 +149,7 @@ def _faster_rcnn(config: Config, weights: Path | None) -> FasterRCNN:
     settings = config.proposer
     published = weights is None and settings.variant != "small"
     torch.manual_seed(config.seed)
-    model = build_faster_rcnn(settings.variant, published, settings.short_side)
+    model = build_faster_rcnn(settings.variant, published, settings.short_side, settings.candidates)
     if weights is not None:
         load_weights(model, settings.variant, weights)
     return model
-
-
-def _detectron_overrides(config: Config) -> list[Any]:
-    """detectron2's settings for ours that it has too."""
-    side = config.proposer.short_side
-    if side is None:
-        return []
-    sizes = {"MIN_SIZE_TRAIN": (side,), "MIN_SIZE_TEST": side}
-    sizes |= {"MAX_SIZE_TRAIN": side * 5 // 3, "MAX_SIZE_TEST": side * 5 // 3}
-    return [word for key, value in sizes.items() for word in (f"INPUT.{key}", value)]

@@ -26,6 +26,7 @@ def provenance(config: Config) -> dict[str, Any]:
         "weights": PUBLISHED if weights is None else file_digest(weights),
         "min_score": settings.min_score,
         "max_boxes": settings.max_boxes,
+        "candidates": settings.candidates,
         "short_side": settings.short_side,
     }
 

@@ -156,6 +156,11 @@ class ProposerSection(Section):
     )
     min_score: Fraction = Field(0.05, description="boxes below are not written")
     max_boxes: PositiveInt = Field(50, description="most boxes of one keyframe")
+    candidates: PositiveInt | None = Field(
+        None,
+        description="regions of an image that the second stage looks at; null: the detector's own"
+        " number, at most 300; more for crowds",
+    )
     batch_size: PositiveInt = 8
     train: ProposerTrainSection = ProposerTrainSection()
 

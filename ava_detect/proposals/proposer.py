@@ -18,6 +18,7 @@ from ava_eval.errors import InputError
 from ava_eval.tables import BOX, PERSON_BOX_COLUMNS
 
 DECIMALS = 6  # of coordinates and scores in published box files
+THINNEST = 1 / 64  # short side of an image to its long side
 
 
 class Proposer(Protocol):
@@ -120,15 +121,22 @@ def find_people(
             problems = [image for image in images if isinstance(image, InputError)]
             if problems and not skip:
                 raise problems[0]
-            shown = [image for image in images if not isinstance(image, InputError)]
+            shown = [image for image in images if _can_show_people(image)]
             boxes = iter(proposer.propose(shown) if shown else ())
             answers = [
                 str(image)
                 if isinstance(image, InputError)
                 else _best_boxes(*next(boxes), image.shape, min_score, max_boxes)
+                if _can_show_people(image)
+                else np.empty((0, 5))
                 for image in images
             ]
             yield Found(batch, tuple(answers))
+
+
+def _can_show_people(image: np.ndarray | InputError) -> bool:
+    """Whether there is an image, and not one so thin that resizing would leave nothing of it."""
+    return not isinstance(image, InputError) and THINNEST * max(image.shape) <= min(image.shape[:2])
 
 
 def people_table(keyframes: pd.DataFrame, parts: Iterable[Found]) -> pd.DataFrame:

@@ -27,15 +27,22 @@ from ava_eval.errors import InputError
 Variant = Literal["small", "resnet50_fpn_v2"]
 PERSON = 1  # the label of COCO's people, and of ours
 NUM_COCO_CLASSES = 91
+MANY = 1000  # boxes of an image, of all classes
 
 
 def build_faster_rcnn(
-    variant: Variant = "small", pretrained: bool = False, short_side: int | None = None
+    variant: Variant = "small",
+    pretrained: bool = False,
+    short_side: int | None = None,
+    candidates: int | None = None,
 ) -> FasterRCNN:
     """Build a detector with background 0 and person 1, in evaluation mode.
 
     Images are resized so that their short side has ``short_side`` pixels (default: 120 for
     ``small``, 800 for the other), or less where the long one would exceed 5/3 of that.
+
+    In a test the second stage looks at ``candidates`` regions of an image (default: 60 for
+    ``small``, 300 for the other, which are plenty but for crowds).
 
     ``small`` has no published weights and two classes; ``resnet50_fpn_v2`` has COCO's 91, of which
     only the person is used, so that published weights fit. ``pretrained`` downloads torchvision's
@@ -50,14 +57,17 @@ def build_faster_rcnn(
             "proposer.weights: the small detector has no published weights; "
             "train it with `train-proposer`, or use variant=resnet50_fpn_v2"
         )
-    model = _build_small() if variant == "small" else _build_resnet50(pretrained)
+    if variant == "small":
+        model = _build_small(candidates or 60)
+    else:
+        model = _build_resnet50(pretrained, candidates or 300)
     if short_side is not None:
         model.transform.min_size, model.transform.max_size = (short_side,), short_side * 5 // 3
     _heads_answer_in_float32(model)
     return model.eval()
 
 
-def _build_small() -> FasterRCNN:
+def _build_small(candidates: int) -> FasterRCNN:
     """Faster R-CNN for frames of about 160x120; other sizes are resized to that."""
     backbone = SmallBackbone()
     return FasterRCNN(
@@ -71,9 +81,9 @@ def _build_small() -> FasterRCNN:
         image_mean=[0.45] * 3,
         image_std=[0.235] * 3,
         rpn_pre_nms_top_n_train=150,
-        rpn_pre_nms_top_n_test=150,
+        rpn_pre_nms_top_n_test=candidates * 5 // 2,
         rpn_post_nms_top_n_train=60,
-        rpn_post_nms_top_n_test=60,
+        rpn_post_nms_top_n_test=candidates,
         rpn_batch_size_per_image=64,
         box_batch_size_per_image=24,
         box_positive_fraction=0.5,
@@ -83,15 +93,15 @@ def _build_small() -> FasterRCNN:
     )
 
 
-def _build_resnet50(pretrained: bool) -> FasterRCNN:
-    """torchvision's ResNet-50 FPN v2 with 300 proposals an image, which are plenty for people."""
+def _build_resnet50(pretrained: bool, candidates: int) -> FasterRCNN:
+    """torchvision's ResNet-50 FPN v2."""
     weights = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1 if pretrained else None
     try:
         return fasterrcnn_resnet50_fpn_v2(
             weights=weights,
             weights_backbone=None,
             num_classes=NUM_COCO_CLASSES,
-            rpn_post_nms_top_n_test=300,
+            rpn_post_nms_top_n_test=candidates,
         )
     except (URLError, OSError, RuntimeError) as error:
         if weights is None:
@@ -184,7 +194,7 @@ class TorchvisionProposer:
         self.model = model.to(self.device).eval()
         run_faster(self.model, self.dtype)
         self.model.roi_heads.score_thresh = min_score
-        self.model.roi_heads.detections_per_img = max_boxes
+        self.model.roi_heads.detections_per_img = MANY
 
     @torch.inference_mode()
     def propose(self, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -15,6 +15,7 @@ import torch
 
 from ava_detect.proposals.detectron import DetectronProposer, Trial, train_detectron
 from ava_detect.proposals.detectron.settings import (
+    Limits,
     build_untrained,
     load_settings,
     person_class,
@@ -240,7 +241,7 @@ def test_people_are_known_by_their_name(detectron2, config, person):
 def test_a_config_file_is_read_and_overridden(detectron2, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("VERSION: 2\nMODEL:\n  WEIGHTS: ''\n  ROI_HEADS:\n    NUM_CLASSES: 3\n")
-    settings = load_settings(str(path), ["INPUT.MIN_SIZE_TEST", "320"], min_score=0.3)
+    settings = load_settings(str(path), ["INPUT.MIN_SIZE_TEST", "320"], Limits(0.3))
     assert settings.MODEL.ROI_HEADS.NUM_CLASSES == 3
     assert settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST == 0.3
     assert settings.MODEL.RPN.POST_NMS_TOPK_TEST == 300
@@ -386,3 +387,39 @@ def test_weights_of_another_model_are_named(detectron2, tmp_path, state, message
 def test_weights_that_are_not_there_are_named(detectron2, tmp_path):
     with pytest.raises(InputError, match=r"none\.pth: expected weights for detectron2"):
         load_weights(torch.nn.Linear(1, 1), str(tmp_path / "none.pth"), strict=True)
+
+
+def crowd() -> np.ndarray:
+    """A wide frame with sixty people, in rows."""
+    frame = np.random.default_rng(1).integers(0, 60, (480, 800, 3), dtype=np.uint8)
+    for number in range(60):
+        row, column = divmod(number, 10)
+        frame[10 + 78 * row :, 10 + 78 * column :][:58, :28] = [230, 200, 90]
+    return frame
+
+
+def test_sixty_people_are_found(trained):
+    proposer = DetectronProposer(
+        "small", trained[0], max_boxes=100, short_side=480, candidates=300,
+        overrides=["MODEL.RPN.PRE_NMS_TOPK_TEST", "1000"],
+    )  # fmt: skip
+    scores = proposer.propose([crowd()])[0][1]
+    assert 40 <= (scores > 0.5).sum() <= 80
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.random.default_rng(2).integers(0, 60, (120, 160, 3), dtype=np.uint8),
+        np.full((120, 160, 3), 128, np.uint8),
+        np.full((1, 1, 3), 30, np.uint8),
+    ],
+    ids=["nobody", "grey", "one pixel"],
+)
+def test_frames_without_people_are_told_from_those_with_people(world, trained, image):
+    proposer = DetectronProposer("small", trained[0])
+    boxes, scores = proposer.propose([image])[0]
+    assert boxes.shape == (len(scores), 4)
+    assert np.isfinite(boxes).all()
+    people = proposer.propose([world.source.frames["-a"][1]])[0][1]
+    assert scores.max(initial=0) < people[0]

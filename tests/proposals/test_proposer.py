@@ -148,3 +148,17 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on():
 def test_a_keyframe_outside_of_the_video_is_refused(timestamp: float) -> None:
     with pytest.raises(InputError, match="lies outside of the file"):
         propose_keyframes(Scripted([]), Gray(), keyframes(("v", timestamp)), Timebase())
+
+
+class Thin(Gray):
+    """Frames of one row."""
+
+    def walk(self, video_id, frames):
+        return iter(np.zeros((len(frames), 1, 400, 3), np.uint8))
+
+
+def test_a_frame_too_thin_to_be_resized_shows_nobody():
+    proposer = Scripted([(0, 0, 9, 1, 0.9)])
+    boxes = propose_keyframes(proposer, Thin(), keyframes(("v", 902.0)), TIMEBASE)
+    assert boxes.empty
+    assert proposer.batches == []

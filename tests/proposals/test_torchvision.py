@@ -243,3 +243,39 @@ def test_only_people_are_proposed(max_boxes, scores):
     boxes, found = proposer.propose([np.zeros((8, 8, 3), np.uint8)])[0]
     np.testing.assert_allclose(found, scores, rtol=1e-6)
     assert boxes[0].tolist() == [4, 5, 6, 7]
+
+
+def crowd(num: int = 60) -> np.ndarray:
+    """A wide frame with so many people, in rows."""
+    frame = np.random.default_rng(1).integers(0, 60, (480, 1600, 3), dtype=np.uint8)
+    for number in range(num):
+        row, column = divmod(number, num // 6)
+        frame[10 + 78 * row :, 20 + 155 * column :][:58, :28] = [230, 200, 90]
+    return frame
+
+
+def test_sixty_people_are_found(world, trained):
+    model = build_faster_rcnn("small", short_side=480, candidates=300)
+    model.transform.max_size = 1600
+    model.load_state_dict(trained[0].state_dict())
+    scores = TorchvisionProposer(model, max_boxes=100).propose([crowd()])[0][1]
+    assert 40 <= (scores > 0.5).sum() <= 80
+    assert len(TorchvisionProposer(model, max_boxes=20).propose([crowd()])[0][0]) == 20
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.random.default_rng(2).integers(0, 60, (120, 160, 3), dtype=np.uint8),
+        np.full((120, 160, 3), 128, np.uint8),
+        np.full((1, 1, 3), 30, np.uint8),
+    ],
+    ids=["nobody", "grey", "one pixel"],
+)
+def test_frames_without_people_are_told_from_those_with_people(world, trained, image):
+    proposer = TorchvisionProposer(trained[0])
+    boxes, scores = proposer.propose([image])[0]
+    assert boxes.shape == (len(scores), 4)
+    assert np.isfinite(boxes).all()
+    people = proposer.propose([world.source.frames["-a"][1]])[0][1]
+    assert scores.max(initial=0) < people[0]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ava_detect.models.precision import autocast, choose_precision
 from ava_detect.proposals.detectron.settings import (
+    Limits,
     build_untrained,
     inference_resize,
     load_settings,
@@ -27,8 +28,9 @@ class DetectronProposer:
 
     ``config`` is ``small`` (ours), a name of the model zoo, or a YAML or Python config file.
     ``weights`` is a file or a URL; without it the zoo's published weights, or what the config file
-    names. ``overrides`` are detectron2's ``KEY VALUE`` pairs (``key=value`` for Python configs).
-    People are the class that the config's data set calls person, else class 0.
+    names. ``candidates`` and ``short_side`` are those of `Limits`; ``overrides`` are detectron2's
+    ``KEY VALUE`` pairs (``key=value`` for Python configs). People are the class that the config's
+    data set calls person, else class 0.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class DetectronProposer:
         precision: str = "auto",
         min_score: float = 0.05,
         max_boxes: int = 50,
+        candidates: int | None = None,
+        short_side: int | None = None,
         overrides: Sequence[str] = (),
     ) -> None:
         require_detectron2()
@@ -49,7 +53,7 @@ class DetectronProposer:
         self.device = torch.device(device)
         self.dtype = choose_precision(precision, self.device)
         self.min_score, self.max_boxes = min_score, max_boxes
-        settings = load_settings(config, overrides, min_score=min_score)
+        settings = load_settings(config, overrides, Limits(min_score, candidates, short_side))
         self.person = person_class(settings)
         self.model = build_untrained(settings, self.device).eval()
         load_weights(self.model, require_weights(config, settings, weights), strict=True)

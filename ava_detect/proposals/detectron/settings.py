@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ INSTALL = (
 SOURCES = {"pkg_resources": "'setuptools<81'", "yaml": "pyyaml", "PIL": "pillow"}
 SMALL = "small"  # our own config, for the demo world
 PEOPLE = "ava_people"  # name of our data set in detectron2's catalogs
-MAX_PROPOSALS = 300  # of an image at test time: a thousand cost more time than the backbone
+CANDIDATES = 300  # of an image at test time
+MANY = 1000  # boxes of an image, of all classes
 
 
 def require_detectron2() -> None:
@@ -47,12 +49,29 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def load_settings(config: str, overrides: Sequence[str] = (), min_score: float = 0.05) -> Any:
+@dataclass(frozen=True)
+class Limits:
+    """What of an image is looked at and told.
+
+    Attributes:
+        min_score: boxes below are left out.
+        candidates: regions that the second stage looks at; None: the config's number, at most 300,
+            for a thousand cost more time than the backbone.
+        short_side: pixels that images are resized to, and the long side to 5/3 of that at most;
+            None: the config's sizes.
+    """
+
+    min_score: float = 0.05
+    candidates: int | None = None
+    short_side: int | None = None
+
+
+def load_settings(config: str, overrides: Sequence[str] = (), limits: Limits | None = None) -> Any:
     """Return detectron2's config: a CfgNode, or an omegaconf DictConfig of a Python file.
 
     Heads for masks and keypoints are switched off: boxes are found, and trained, without them.
-    Raises InputError when there is neither such a file nor such a name in the model zoo, and when
-    the file or an override is not understood.
+    Boxes of other classes do not crowd out people. Raises InputError when there is neither such a
+    file nor such a name in the model zoo, and when the file or an override is not understood.
     """
     require_detectron2()
     from detectron2.config import CfgNode, LazyConfig, get_cfg
@@ -69,14 +88,10 @@ def load_settings(config: str, overrides: Sequence[str] = (), min_score: float =
                 settings = get_cfg()
                 settings.merge_from_file(path)
         if isinstance(settings, CfgNode):
-            settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST = min_score
-            settings.MODEL.RETINANET.SCORE_THRESH_TEST = min_score
-            proposals = settings.MODEL.RPN
-            proposals.POST_NMS_TOPK_TEST = min(proposals.POST_NMS_TOPK_TEST, MAX_PROPOSALS)
-            settings.MODEL.MASK_ON = settings.MODEL.KEYPOINT_ON = False
+            _adapt(settings, limits or Limits())
             settings.merge_from_list(list(overrides))
         else:
-            _without_other_heads(settings)
+            _adapt_lazy(settings, limits or Limits())
             settings = LazyConfig.apply_overrides(settings, list(overrides))
     except Exception as error:  # detectron2 raises whatever its config files raise
         raise InputError(
@@ -86,12 +101,39 @@ def load_settings(config: str, overrides: Sequence[str] = (), min_score: float =
     return settings
 
 
-def _without_other_heads(settings: Any) -> None:
-    """Switch off the heads for masks and keypoints of a Python config."""
-    heads = settings.model.get("roi_heads", {})
+def _adapt(settings: Any, limits: Limits) -> None:
+    """Make a YAML config one for people in boxes."""
+    model, sizes = settings.MODEL, settings.INPUT
+    model.ROI_HEADS.SCORE_THRESH_TEST = model.RETINANET.SCORE_THRESH_TEST = limits.min_score
+    model.RPN.POST_NMS_TOPK_TEST = limits.candidates or min(
+        model.RPN.POST_NMS_TOPK_TEST, CANDIDATES
+    )
+    model.MASK_ON = model.KEYPOINT_ON = False
+    settings.TEST.DETECTIONS_PER_IMAGE = MANY
+    if limits.short_side is not None:
+        sizes.MIN_SIZE_TRAIN, sizes.MIN_SIZE_TEST = (limits.short_side,), limits.short_side
+        sizes.MAX_SIZE_TRAIN = sizes.MAX_SIZE_TEST = limits.short_side * 5 // 3
+
+
+def _adapt_lazy(settings: Any, limits: Limits) -> None:
+    """Make a Python config one for people in boxes."""
+    heads, regions = settings.model.get("roi_heads", {}), settings.model.get("proposal_generator")
     for name in list(heads):
         if name.startswith(("mask_", "keypoint_")):
             heads[name] = None
+    for predictor in [heads.get("box_predictor"), *heads.get("box_predictors", [])]:
+        if predictor is not None:
+            predictor.test_score_thresh, predictor.test_topk_per_image = limits.min_score, MANY
+    if regions is not None:
+        train, test = regions.post_nms_topk
+        regions.post_nms_topk = (train, limits.candidates or min(test, CANDIDATES))
+    if limits.short_side is not None:
+        for part in (settings.dataloader.train, settings.dataloader.test):
+            resize = part.mapper.augmentations[0]
+            resize.short_edge_length, resize.max_size = (
+                limits.short_side,
+                limits.short_side * 5 // 3,
+            )
 
 
 def small_settings() -> Any:
@@ -134,7 +176,6 @@ def small_settings() -> Any:
             *("INPUT.MAX_SIZE_TEST", 160),
             *("DATASETS.TRAIN", (PEOPLE,)),
             *("DATASETS.TEST", (PEOPLE,)),
-            *("TEST.DETECTIONS_PER_IMAGE", 10),
         ]
     )
     return settings

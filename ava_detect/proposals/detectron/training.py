@@ -19,6 +19,7 @@ from ava_detect.models.precision import choose_precision
 from ava_detect.proposals.detectron.catalog import TrainingMapper, Trial, registered
 from ava_detect.proposals.detectron.settings import (
     PEOPLE,
+    Limits,
     build_untrained,
     load_settings,
     person_class,
@@ -47,6 +48,7 @@ def train_detectron(
     seed: int = 0,
     device: str | torch.device = "cpu",
     precision: str = "auto",
+    short_side: int | None = None,
     overrides: Sequence[str] = (),
     workers: int = 0,
     save_every: int = 5000,
@@ -75,7 +77,7 @@ def train_detectron(
     if not samples:
         raise InputError("train-proposer: expected annotated people, got none")
     device = torch.device(device)
-    settings = load_settings(config, overrides)
+    settings = load_settings(config, overrides, Limits(short_side=short_side))
     set_training_sizes(settings, fitting.short_sides)
     seed_all_rng(seed)
     model = build_untrained(settings, device)
@@ -83,7 +85,8 @@ def train_detectron(
     if start_weights is not None:
         load_weights(model, start_weights, strict=False)
     asked = {"config": config, "overrides": overrides, "weights": weights, "seed": seed}
-    folder = _prepare_folder(Path(path).with_suffix(""), asked | asdict(fitting))
+    asked |= {"short_side": short_side, **asdict(fitting)}
+    folder = _prepare_folder(Path(path).with_suffix(""), asked)
     optimizer, schedule = fitting.build_optimizer(model)
     losses = Losses(model, choose_precision(precision, device), device)
     trainer = SimpleTrainer(losses, None, optimizer)
