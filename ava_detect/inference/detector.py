@@ -7,8 +7,9 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
+from ava_detect.inference.fast import FastModel
 from ava_detect.models.network import ActionDetector
-from ava_detect.models.precision import autocast, choose_precision
+from ava_detect.models.precision import choose_precision
 from ava_eval.errors import InputError
 
 
@@ -16,7 +17,8 @@ class Detector:
     """Scores the actions of given people in a clip.
 
     ``label_map`` is the table ``action_id name`` (``LabelMap``); column c of the scores belongs to
-    its row c. ``precision`` is ``auto``, ``float32``, ``bfloat16`` or ``float16``. Raises
+    its row c. ``precision`` is ``auto``, ``float32``, ``bfloat16`` or ``float16``. The detector
+    computes with a copy of ``model`` that is prepared for inference, ``self.model``. Raises
     ``InputError`` where the label map and the model disagree about the number of classes.
     """
 
@@ -34,9 +36,7 @@ class Detector:
             )
         self.label_map = label_map
         self.device = torch.device(device)
-        self.dtype = choose_precision(precision, self.device)
-        model = model.to(self.device).to(memory_format=torch.channels_last_3d)
-        self.model = model.eval()
+        self.model = FastModel(model, choose_precision(precision, self.device), self.device)
 
     def predict(self, clip: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """clip u8[T,H,W,3] RGB, boxes f32[N,4] xyxy pixels of the clip -> f32[N,C] in [0,1].
@@ -55,7 +55,7 @@ class Detector:
         if not np.isfinite(corners).all():
             raise InputError("boxes: expected finite coordinates, got nan or inf")
         rois = F.pad(torch.from_numpy(corners), (1, 0))  # in front, batch index 0
-        with torch.inference_mode(), autocast(self.dtype, self.device):
+        with torch.inference_mode():
             batch = torch.from_numpy(frames)[None].to(self.device)
             logits = self.model(batch, rois.to(self.device))
             scores = self.model.scores(logits)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 from torch import Tensor, nn
 
-from ava_detect.models.network import ActionDetector
+
+class ScoringModel(Protocol):
+    """What gives logits and scores, such as ``ActionDetector``."""
+
+    training: bool
+
+    def __call__(self, frames: Tensor, rois: Tensor) -> Tensor: ...
+
+    def scores(self, logits: Tensor) -> Tensor: ...
 
 
 class CropViews(nn.Module):
@@ -15,7 +24,7 @@ class CropViews(nn.Module):
     Of 3 crops one is at each end and one in the middle, where a single one is.
     """
 
-    def __init__(self, model: ActionDetector, num_crops: int) -> None:
+    def __init__(self, model: ScoringModel, num_crops: int) -> None:
         super().__init__()
         self.model = model
         self.num_crops = num_crops
