@@ -28,7 +28,7 @@ from ava_detect.engine import distributed
 from ava_detect.engine.evaluate import join_detections, score_boxes
 from ava_detect.engine.logs import StatusLine
 from ava_detect.inference.detector import Detector
-from ava_detect.models.views import CropViews
+from ava_detect.models.views import CropViews, FlipViews
 from ava_detect.pretrained import load_detector, load_model
 from ava_eval.errors import InputError
 
@@ -77,6 +77,7 @@ def score_videos(
         views_in_time(listed, settings.clips),
         videos,
         build_video_sampling(config, at_random=False),
+        settings.short_side,
     )
     rows, scores = score_boxes(
         CropViews(detector.model, settings.crops),
@@ -93,14 +94,18 @@ def score_videos(
 
 
 def _walk(
-    config: Config, keyframes: list[Keyframe], videos: ClipSource, sampling: Sampling
+    config: Config,
+    keyframes: list[Keyframe],
+    videos: ClipSource,
+    sampling: Sampling,
+    short_side: int | None,
 ) -> ClipLoader:
     """This process's share of the clips."""
     clips = WalkedClips(
         keyframes,
         videos,
         sampling,
-        EvalTransform(config.evaluation.short_side),
+        EvalTransform(short_side),
         config.evaluation.batch_size,
         distributed.rank(),
         distributed.world_size(),
@@ -121,29 +126,46 @@ def score_people(
     only where ``data.on_error`` is skip. Several processes share the keyframes, and all get the
     whole.
     """
-    loader = _walk(config, detection_keyframes(boxes), videos, build_sampling(config))
+    settings = config.evaluation
+    sides = settings.scales or (settings.short_side,)
+    looks = [_look(config, detector, videos, boxes, side) for side in sides]
+    rows, _, unread = looks[0]
+    detections = join_detections(
+        boxes,
+        rows,
+        np.mean([scores for _, scores, _ in looks], axis=0),
+        detector.label_map,
+        action_ids=build_eval_label_map(config)["action_id"],
+        use_person_score=settings.multiply_person_score,
+    )
+    if config.data.on_error == "skip":
+        unread = [*unread, *_without_video(config, videos, keyframes, unread)]
+    return detections, unread
+
+
+def _look(
+    config: Config,
+    detector: Detector,
+    videos: ClipSource,
+    boxes: pd.DataFrame,
+    short_side: int | None,
+) -> tuple[np.ndarray, np.ndarray, list[Unreadable]]:
+    """Which boxes were scored in frames of one size, i64[M], their scores f32[M, C], and which
+    clips could not be read."""
+    flip = config.evaluation.flip
+    loader = _walk(config, detection_keyframes(boxes), videos, build_sampling(config), short_side)
     rows, scores = score_boxes(
-        detector.model,
+        FlipViews(detector.model) if flip else detector.model,
         loader,
         boxes.index.to_numpy(),
         len(detector.label_map),
         device=detector.device,
-        to_scores=detector.model.scores,
+        to_scores=(lambda scores: scores) if flip else detector.model.scores,
         log=StatusLine(),
         unread=lambda: loader.unreadable_rows,
     )
-    detections = join_detections(
-        boxes,
-        rows,
-        scores,
-        detector.label_map,
-        action_ids=build_eval_label_map(config)["action_id"],
-        use_person_score=config.evaluation.multiply_person_score,
-    )
     unread = [problem for part in distributed.gather_objects(loader.unreadable) for problem in part]
-    if loader.skip:
-        unread = [*unread, *_without_video(config, videos, keyframes, unread)]
-    return detections, unread
+    return rows, scores, unread
 
 
 def _without_video(

@@ -107,6 +107,10 @@ class EvalSection(Section):
         False, description="action score times the score of the person box"
     )
     short_side: PositiveInt | None = Field(256, description="null leaves the size")
+    scales: tuple[PositiveInt, ...] = Field(
+        (), description="short sides whose scores are averaged, in the place of short_side"
+    )
+    flip: bool = Field(False, description="average with the scores of the mirrored clip")
     batch_size: PositiveInt = 4
     clips: PositiveInt = Field(10, description="clips of a video, evenly spread (Kinetics)")
     crops: Literal[1, 3] = Field(

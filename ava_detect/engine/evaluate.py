@@ -12,6 +12,7 @@ from torch import nn
 from ava_detect.data.batch import ClipBatch
 from ava_detect.engine.collect import Collector
 from ava_detect.engine.logs import StatusLine, track
+from ava_detect.engine.stages import Stages
 from ava_detect.models.precision import autocast
 from ava_eval.errors import InputError
 from ava_eval.tables import BOX
@@ -34,6 +35,7 @@ def score_boxes(
     They come in the order of ``rows``, without those that ``unread()``, asked at the end, says
     could not be read.
 
+    Where the time went is noted on ``log``.
     ``model(frames, rois)`` returns logits f[M, C]; it is evaluated under autocast to ``dtype``, and
     ``to_scores`` is taken of them in float32. The mode of the model and the state of the random
     generators are the same afterwards, so evaluating in the middle of a training run does not
@@ -44,16 +46,22 @@ def score_boxes(
     collector = Collector(rows, num_classes)
     was_training = model.training
     model.eval()
+    stages, num_clips = Stages(), 0
     # A DataLoader draws from the global generator whenever it is iterated over.
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
-        for batch in track(batches, "evaluate", log):
-            batch = batch.to(device)
-            with autocast(dtype, device):
+        for batch in stages.waiting("reading", track(batches, "evaluate", log)):
+            with stages.during("network"), autocast(dtype, device):
+                batch = batch.to(device)
                 logits = model(batch.frames, batch.rois)
-            scores_of_batch = to_scores(logits.float()).cpu().numpy()
+                scores_of_batch = to_scores(logits.float()).cpu().numpy()
             collector.add(batch.rows.cpu().numpy(), scores_of_batch)
+            num_clips += len(batch.frames)
     model.train(was_training)
-    return collector.finish(unread())
+    with stages.during("gathering"):
+        collected = collector.finish(unread())
+    if log is not None and num_clips:
+        log.note(f"evaluate: {num_clips} clips, {stages.text(num_clips, 'clip')}")
+    return collected
 
 
 def join_detections(

@@ -1,10 +1,11 @@
-"""A clip classifier that looks at several squares of a frame (SlowFast paper, section 4)."""
+"""Models that look at a clip more than once, and the mean of what they see."""
 
 from __future__ import annotations
 
 import math
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 
@@ -18,8 +19,27 @@ class ScoringModel(Protocol):
     def scores(self, logits: Tensor) -> Tensor: ...
 
 
+class FlipViews(nn.Module):
+    """The mean of a detector's scores for a clip and its mirror image."""
+
+    def __init__(self, model: ScoringModel) -> None:
+        super().__init__()
+        self.model = model
+        self.train(model.training)
+
+    def forward(self, frames: Tensor, rois: Tensor) -> Tensor:
+        """frames u8[B,T,H,W,3] RGB, rois f32[M,5] (clip, x1, y1, x2, y2 in pixels) -> f32[M,C]."""
+        clip, x1, y1, x2, y2 = rois.unbind(dim=1)
+        width = frames.shape[3]
+        mirrored = torch.stack([clip, width - x2, y1, width - x1, y2], dim=1)
+        views = [(frames, rois), (frames.flip(3), mirrored)]
+        first, second = (self.model.scores(self.model(*view)) for view in views)
+        return (first + second) / 2
+
+
 class CropViews(nn.Module):
-    """The mean of a classifier's scores over squares along the long side of the frames.
+    """The mean of a classifier's scores over squares along the long side of the frames (SlowFast
+    paper, section 4).
 
     Of 3 crops one is at each end and one in the middle, where a single one is.
     """

@@ -122,7 +122,11 @@ def test_a_lost_box_is_noticed(toy_model, toy_batch):
 def test_progress_is_shown(toy_model, toy_batch, capsys):
     score_boxes(toy_model, [toy_batch(0)], np.arange(4), 3, log=StatusLine())
     shown = capsys.readouterr().err
-    assert re.fullmatch(r"evaluate 1/1 batches  \S+ s \(data \S+\) a batch  0:00 left\n", shown)
+    pace, stages = shown.splitlines()
+    assert re.fullmatch(r"evaluate 1/1 batches  \S+ s \(data \S+\) a batch  0:00 left", pace)
+    assert re.fullmatch(
+        r"evaluate: 2 clips, \S+ s a clip: reading \S+, network \S+, gathering \S+", stages
+    )
 
 
 def test_detections_are_the_boxes_with_every_class():
