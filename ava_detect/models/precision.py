@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Multiply bfloat16 natively, in the words of torch.cpu.get_capabilities and of /proc/cpuinfo.
 BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16", "sve_bf16", "svebf16"}
+
+TOO_SLOW = 5
 
 
 def choose_precision(name: str, device: str | torch.device = "cpu") -> torch.dtype:
@@ -35,7 +40,32 @@ def multiplies_bfloat16(device: str | torch.device = "cpu") -> bool:
         kind == "cpu"
         and torch.backends.mkldnn.is_available()
         and not BFLOAT16_INSTRUCTIONS.isdisjoint(cpu_instructions())
+        and bfloat16_is_quick()
     )
+
+
+@cache
+def bfloat16_is_quick() -> bool:
+    """Whether a trial convolution on the CPU is not far slower in bfloat16 than in float32.
+
+    Having the instructions is not enough: oneDNN may be kept from them (``ONEDNN_MAX_CPU_ISA``) or
+    lack a kernel, and its stand-ins are a hundred times slower. (What is in between is left to the
+    instructions, for a run must not change its numbers with the load of the machine.)
+    """
+    seconds = {}
+    with torch.random.fork_rng(devices=[]):
+        x, weight = torch.randn(4, 64, 28, 28), torch.randn(64, 64, 3, 3)
+    for dtype in (torch.float32, torch.bfloat16):
+        arguments = [tensor.to(dtype, memory_format=torch.channels_last) for tensor in (x, weight)]
+        with torch.inference_mode():
+            seconds[dtype] = min(_seconds(arguments) for _ in range(3))
+    return seconds[torch.bfloat16] < TOO_SLOW * seconds[torch.float32]
+
+
+def _seconds(arguments: list[torch.Tensor]) -> float:
+    start = time.perf_counter()
+    F.conv2d(*arguments, padding=1)
+    return time.perf_counter() - start
 
 
 def cpu_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:

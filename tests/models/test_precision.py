@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ava_detect.models import precision
 from ava_detect.models.precision import (
     autocast,
     choose_precision,
@@ -33,6 +34,7 @@ def test_auto_asks_the_processor(
 ) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.setattr(precision, "bfloat16_is_quick", lambda: True)
     assert choose_precision("auto") == expected
     assert choose_precision("auto", torch.device("cpu")) == expected
 
@@ -41,6 +43,20 @@ def test_auto_wants_kernels_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert choose_precision("auto") == torch.float32
+
+
+@pytest.mark.parametrize(("slower", "expected"), [(1.5, torch.bfloat16), (40, torch.float32)])
+def test_auto_wants_quick_kernels(
+    monkeypatch: pytest.MonkeyPatch, slower: float, expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    monkeypatch.setattr(
+        precision, "_seconds", lambda tensors: slower if tensors[0].dtype == torch.bfloat16 else 1
+    )
+    precision.bfloat16_is_quick.cache_clear()
+    assert choose_precision("auto") == expected
+    precision.bfloat16_is_quick.cache_clear()
 
 
 @pytest.mark.parametrize(
