@@ -56,15 +56,17 @@ def bfloat16_is_quick() -> bool:
     with torch.random.fork_rng(devices=[]):
         x, weight = torch.randn(4, 64, 28, 28), torch.randn(64, 64, 3, 3)
     for dtype in (torch.float32, torch.bfloat16):
-        arguments = [tensor.to(dtype, memory_format=torch.channels_last) for tensor in (x, weight)]
+        image, kernel = (
+            tensor.to(dtype, memory_format=torch.channels_last) for tensor in (x, weight)
+        )
         with torch.inference_mode():
-            seconds[dtype] = min(_seconds(arguments) for _ in range(3))
+            seconds[dtype] = min(_seconds(image, kernel) for _ in range(3))
     return seconds[torch.bfloat16] < TOO_SLOW * seconds[torch.float32]
 
 
-def _seconds(arguments: list[torch.Tensor]) -> float:
+def _seconds(x: torch.Tensor, weight: torch.Tensor) -> float:
     start = time.perf_counter()
-    F.conv2d(*arguments, padding=1)
+    F.conv2d(x, weight, padding=1)
     return time.perf_counter() - start
 
 

@@ -52,7 +52,7 @@ def test_auto_wants_quick_kernels(
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
     monkeypatch.setattr(
-        precision, "_seconds", lambda tensors: slower if tensors[0].dtype == torch.bfloat16 else 1
+        precision, "_seconds", lambda x, _: slower if x.dtype == torch.bfloat16 else 1
     )
     precision.bfloat16_is_quick.cache_clear()
     assert choose_precision("auto") == expected
