@@ -14,7 +14,8 @@ from ava_detect.cli import main, parse
 
 COMMANDS = [
     *("demo", "download", "doctor", "prepare", "train-proposer", "propose", "train"),
-    *("evaluate", "export", "describe", "convert"),
+    *("evaluate", "export", "describe", "convert", "report-proposals", "annotate", "deploy"),
+    "ensemble",
 ]
 
 
