@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--short-side", type=int, default=800)
     parser.add_argument("--images", type=int, default=24, help="how many of the video's seconds")
     parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--candidates", type=int, help="ours; the predictor has the config's")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
@@ -94,6 +95,7 @@ def _predictor(arguments: argparse.Namespace, seconds: np.ndarray) -> Callable[[
     settings.INPUT.MAX_SIZE_TEST = arguments.short_side * 5 // 3
     settings.MODEL.MASK_ON = settings.MODEL.KEYPOINT_ON = False
     predictor = DefaultPredictor(settings)
+    print(f"the predictor looks at {_candidates(predictor.model)}")
 
     def run() -> pd.DataFrame:
         capture, rows = cv2.VideoCapture(str(arguments.video)), []
@@ -107,6 +109,12 @@ def _predictor(arguments: argparse.Namespace, seconds: np.ndarray) -> Callable[[
         return pd.DataFrame(rows, columns=["timestamp", *BOX, "score"])
 
     return run
+
+
+def _candidates(model: torch.nn.Module) -> str:
+    """How many regions of an image the second stage looks at."""
+    regions = getattr(model, "proposal_generator", None)
+    return "no candidates" if regions is None else f"{regions.post_nms_topk[False]} candidates"
 
 
 def _rows(instances: Any, shape: tuple[int, ...], second: float) -> list[tuple[float, ...]]:
@@ -129,11 +137,13 @@ def _ours(
         precision=arguments.precision,
         min_score=MIN_SCORE,
         max_boxes=MAX_BOXES,
+        candidates=arguments.candidates,
         short_side=arguments.short_side,
     )
     keyframes = pd.DataFrame({"video_id": video_id, "timestamp": seconds})
     timebase = Timebase(fps=30.0)
-    print(f"our precision: {str(proposer.dtype).removeprefix('torch.')}")
+    precision = str(proposer.dtype).removeprefix("torch.")
+    print(f"ours looks at {_candidates(proposer.model)}, in {precision}")
     return lambda: propose_keyframes(
         proposer,
         library,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -156,6 +157,7 @@ def _forget_last_run(folder: Path) -> None:
         )
     for path in (*checkpoints, *folder.glob("proposer_*.pth"), *folder.glob("starts.json")):
         path.unlink()
+    shutil.rmtree(folder / "proposer_detectron2", ignore_errors=True)  # half a training
 
 
 def _say_precision(config: Config) -> None:

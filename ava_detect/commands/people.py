@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -37,16 +39,7 @@ def load_proposals(config: Config, split: str, keyframes: pd.DataFrame) -> pd.Da
             f" propose` with split={split} and data.{split}.proposals=null, or name another file"
         )
     boxes, facts = read_proposals(path)
-    named = split_section(config, split).proposals is not None
-    changes = [] if named else outdated(config, facts, keyframes)
-    if changes:
-        _log.warning(
-            "warning: %s is not what `ava-detect propose` would write now: %s; run it again with"
-            " split=%s",
-            path,
-            "; ".join(changes),
-            split,
-        )
+    warn_if_outdated(config, split, facts, keyframes)
     kept = only_keyframes(boxes, keyframes)
     if len(kept) < len(boxes):
         _log.warning(
@@ -58,6 +51,26 @@ def load_proposals(config: Config, split: str, keyframes: pd.DataFrame) -> pd.Da
             split,
         )
     return kept
+
+
+def warn_if_outdated(
+    config: Config, split: str, facts: Mapping[str, Any], keyframes: pd.DataFrame
+) -> None:
+    """Warn where `propose` would now write other boxes than those it wrote with some ``facts``.
+
+    A file that is named is trusted.
+    """
+    if split_section(config, split).proposals is not None:
+        return
+    changes = outdated(config, facts, keyframes)
+    if changes:
+        _log.warning(
+            "warning: %s is not what `ava-detect propose` would write now: %s; run it again with"
+            " split=%s",
+            proposals_path(config, split),
+            "; ".join(changes),
+            split,
+        )
 
 
 def groundtruth_boxes(annotations: pd.DataFrame) -> pd.DataFrame:

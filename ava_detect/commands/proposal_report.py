@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from ava_detect.assemble import Split, build_eval_label_map, load_split
-from ava_detect.commands.people import proposals_path
+from ava_detect.commands.people import proposals_path, warn_if_outdated
 from ava_detect.config import Config
-from ava_detect.proposals.files import read_proposals
+from ava_detect.proposals.files import file_digest, read_proposals
 from ava_detect.proposals.report import proposal_report
 from ava_detect.proposals.report_text import report_text
 from ava_detect.visualize.proposal_curves import save_curves
@@ -26,21 +26,27 @@ def report_proposals(config: Config) -> str:
     path = proposals_path(config, config.split)
     if not path.is_file():
         raise InputError(f"data.{config.split}.proposals: {path}: no such file of person boxes")
-    report = save_report(config, read_proposals(path)[0], data)
-    files = ", ".join(str(file) for file in report_files(config))
+    boxes, facts = read_proposals(path)
+    warn_if_outdated(config, config.split, facts, data.keyframes)
+    report = save_report(config, path, boxes, data)
+    files = ", ".join(str(file) for file in report_files(config, path))
     return f"{path}\n{report_text(report)}\n\n{files}"
 
 
-def report_files(config: Config) -> tuple[Path, Path]:
-    """Where the report goes: its figures, and their picture."""
-    stem = config.output / f"proposals_{config.split}"
+def report_files(config: Config, path: Path) -> tuple[Path, Path]:
+    """Where the report on a box file goes: its figures, and their picture."""
+    stem = config.output / path.stem
     return Path(f"{stem}_report.json"), Path(f"{stem}_report.png")
 
 
-def save_report(config: Config, boxes: pd.DataFrame, data: Split) -> dict:
-    """Compare boxes with the annotated people of a split; write the figures and their picture."""
-    report = proposal_report(boxes, data.annotations, data.keyframes, build_eval_label_map(config))
-    figures, curves = report_files(config)
+def save_report(config: Config, path: Path, boxes: pd.DataFrame, data: Split) -> dict:
+    """Compare boxes of a file with the people of a split; write the figures and their picture."""
+    report = {
+        "file": str(path),
+        "sha256": file_digest(path),
+        **proposal_report(boxes, data.annotations, data.keyframes, build_eval_label_map(config)),
+    }
+    figures, curves = report_files(config, path)
     config.output.mkdir(parents=True, exist_ok=True)
     with atomic_path(figures) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -20,7 +20,12 @@ from ava_detect.clips import ClipSource
 from ava_detect.commands.box_preview import save_box_preview
 from ava_detect.commands.lock import alone_in
 from ava_detect.commands.proposal_report import report_files, save_report
-from ava_detect.commands.proposers import build_proposer, fit_proposer, trained_weights
+from ava_detect.commands.proposers import (
+    build_proposer,
+    fit_proposer,
+    require_trainable,
+    trained_weights,
+)
 from ava_detect.commands.provenance import provenance
 from ava_detect.config import Config
 from ava_detect.engine import distributed
@@ -66,8 +71,17 @@ class Proposals:
 
 
 def train_proposer(config: Config, videos: ClipSource | None = None) -> Path:
-    """Fine-tune the person detector on the training split's people; return its weights' file."""
-    require_writable(trained_weights(config))
+    """Fine-tune the person detector on the training split's people; return its weights' file.
+
+    Raises InputError where another such training is at work on the same output.
+    """
+    require_trainable(config)
+    require_writable(trained_weights(config))  # makes the folder, too
+    with alone_in(config.output, "train-proposer"):
+        return _train_proposer(config, videos)
+
+
+def _train_proposer(config: Config, videos: ClipSource | None) -> Path:
     videos = videos or build_originals(config, "train")
     people = people_of_keyframes(load_split(config, "train", videos).annotations)
     if config.data.on_error == "skip":
@@ -94,7 +108,8 @@ def propose(config: Config, videos: ClipSource | None = None) -> Proposals:
 def _propose(config: Config, videos: ClipSource) -> Proposals:
     path = _output(config)
     data = load_split(config, config.split, videos)
-    proposer, made_with = build_proposer(config), provenance(config)
+    proposer = build_proposer(config)
+    made_with = provenance(config, proposer)
     journal = Journal(
         path.with_name(f"{path.name}.part"),
         made_with | _conditions(config),
@@ -111,15 +126,17 @@ def _propose(config: Config, videos: ClipSource) -> Proposals:
         "videos": videos.fingerprint(set(data.keyframes["video_id"]) - set(skipped)),
         "skipped_keyframes": skipped,
     }
+    preview = path.with_suffix(".jpg")
+    pictures = (*report_files(config, path), preview)
+    for picture in pictures:  # of other boxes
+        picture.unlink(missing_ok=True)
     write_proposals(boxes, path, made_with | facts)
     journal.remove()
-    report = None if data.annotations.empty else save_report(config, boxes, data)
+    report = None if data.annotations.empty else save_report(config, path, boxes, data)
     best = report["best"]["score"] if report and report["best"] else SHOWN_SCORE
-    preview = path.with_suffix(".jpg")
     read = data.keyframes[~data.keyframes["video_id"].isin(skipped)]
     save_box_preview(config, videos, boxes[boxes["score"] >= best], data, read, preview)
-    files = (*report_files(config), preview) if report else (preview,)
-    return replace(done, report=report, files=files)
+    return replace(done, report=report, files=tuple(filter(Path.is_file, pictures)))
 
 
 def _find(

@@ -14,16 +14,18 @@ from ava_detect.clips import ClipSource
 from ava_detect.config import Config
 from ava_detect.engine.logs import StatusLine
 from ava_detect.proposals.detectron import DetectronProposer, Trial, train_detectron
+from ava_detect.proposals.files import file_digest
 from ava_detect.proposals.people import PeopleOfKeyframe, people_of_keyframes
-from ava_detect.proposals.proposer import Proposer
+from ava_detect.proposals.proposer import Proposer, published
 from ava_detect.proposals.torchvision_rcnn import (
+    WEIGHTS_URL,
     TorchvisionProposer,
     build_faster_rcnn,
     load_weights,
     save_weights,
 )
 from ava_detect.proposals.torchvision_training import train_faster_rcnn
-from ava_detect.proposals.training import Fitting
+from ava_detect.proposals.training import Fitting, require_gradients
 from ava_eval.errors import InputError
 
 
@@ -67,7 +69,20 @@ def build_proposer(config: Config) -> Proposer:
             **running,
         )
     model = _faster_rcnn(config, weights)
-    return TorchvisionProposer(model, name=f"torchvision {settings.variant}", **running)
+    facts = published(WEIGHTS_URL) if weights is None else {"weights": file_digest(weights)}
+    name = f"torchvision {settings.variant}"
+    return TorchvisionProposer(model, name=name, facts=facts, **running)
+
+
+def require_trainable(config: Config) -> None:
+    """Refuse what `train-proposer` cannot do, before it reads anything."""
+    settings = config.proposer
+    if settings.kind == "torchvision" and settings.train.evaluate_every is not None:
+        raise InputError(
+            "proposer.train.evaluate_every: only proposer.kind=detectron2 evaluates while it"
+            " trains; leave it out and run `ava-detect propose` afterwards"
+        )
+    require_gradients(config.precision)
 
 
 def fit_proposer(config: Config, people: Sequence[PeopleOfKeyframe], videos: ClipSource) -> Path:
@@ -102,11 +117,6 @@ def fit_proposer(config: Config, people: Sequence[PeopleOfKeyframe], videos: Cli
             **running,
         )
     else:
-        if settings.train.evaluate_every is not None:
-            raise InputError(
-                "proposer.train.evaluate_every: only proposer.kind=detectron2 evaluates while it"
-                " trains; leave it out and run `ava-detect propose` afterwards"
-            )
         model = _faster_rcnn(config, settings.weights)
         train_faster_rcnn(model, *source, fitting, **running)
         save_weights(model, settings.variant, path)

@@ -162,8 +162,8 @@ class ProposerSection(Section):
     max_boxes: PositiveInt = Field(50, description="most boxes of one keyframe")
     candidates: PositiveInt | None = Field(
         None,
-        description="regions of an image that the second stage looks at; null: the detector's own"
-        " number, at most 300; more for crowds",
+        description="regions of an image that the second stage looks at, more for crowds; null: 60"
+        " for small, else the detector's own number, at most 300",
     )
     batch_size: PositiveInt = 8
     train: ProposerTrainSection = ProposerTrainSection()

@@ -51,20 +51,18 @@ class Journal:
     def recall(self) -> list[Found]:
         """The finished batches of videos that are as they were.
 
-        Files that were begun with other facts are removed, which is told in one line.
+        Files that were begun with other facts are left alone, which is told in one line.
         """
         recalled, changed = list[Found](), dict[str, None]()
         for path in sorted(self.folder.glob("*.jsonl")):
             header, *lines = _whole_lines(path) or [{}]
             if header == self._header:
                 recalled += [self._found(line) for line in lines if self._is_current(line)]
-                continue
-            if header:
+            elif header:
                 changed |= dict.fromkeys(differences(header, self._header))
-            path.unlink()
         if changed:
             _log.warning(
-                "warning: %s: what an earlier run has left is discarded, for it differs: %s",
+                "warning: %s: what an earlier run has left is not used, for it differs: %s",
                 self.folder,
                 "; ".join(changed),
             )
@@ -73,9 +71,12 @@ class Journal:
     @contextmanager
     def writing(self) -> Iterator[Callable[[Found], None]]:
         """Begin a file; yields what adds a batch to it, which no later kill takes away."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{uuid.uuid4().hex}.jsonl"
-        file = path.open("x", encoding="utf-8")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = path.open("x", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be made: {error.strerror}") from error
 
         def add(line: Mapping[str, Any]) -> None:
             try:
@@ -92,7 +93,7 @@ class Journal:
                 file.close()
 
     def remove(self) -> None:
-        """Forget all; what cannot be removed does no harm."""
+        """Forget all, of other facts, too; what cannot be removed does no harm."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _is_current(self, line: Mapping[str, Any]) -> bool:

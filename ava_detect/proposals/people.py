@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,3 +40,12 @@ def people_of_keyframes(annotations: pd.DataFrame) -> list[PeopleOfKeyframe]:
         PeopleOfKeyframe(video_id, float(timestamp), boxes[start:end])
         for (video_id, timestamp), start, end in zip(keyframes, starts, ends, strict=True)
     ]
+
+
+def people_digest(samples: Iterable[PeopleOfKeyframe]) -> str:
+    """SHA-256 of keyframes and their boxes, in this order."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(f"{sample.video_id},{sample.timestamp!r},{len(sample.boxes)}\n".encode())
+        digest.update(np.ascontiguousarray(sample.boxes, "<f4").tobytes())
+    return digest.hexdigest()

@@ -21,10 +21,25 @@ DECIMALS = 6  # of coordinates and scores in published box files
 THINNEST = 1 / 64  # short side of an image to its long side
 
 
+def long_side(short_side: int) -> int:
+    """The most pixels of an image's long side, as 1333 is for 800."""
+    return short_side * 5 // 3
+
+
+def published(url: str) -> dict[str, str]:
+    """What a proposer's ``facts`` say of weights that a library publishes."""
+    return {"weights": "published", "weights_url": url}
+
+
 class Proposer(Protocol):
-    """Finds people in single images."""
+    """Finds people in single images.
+
+    ``facts`` tell its weights, and whatever else makes it another detector, from others' that have
+    the same name; JSON values.
+    """
 
     name: str
+    facts: dict[str, str]
 
     def propose(self, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return boxes f32[N,4] (xyxy, pixels of the image) and scores f32[N] of each image.
@@ -121,7 +136,7 @@ def find_people(
             problems = [image for image in images if isinstance(image, InputError)]
             if problems and not skip:
                 raise problems[0]
-            shown = [image for image in images if _can_show_people(image)]
+            shown = [im for im in images if isinstance(im, np.ndarray) and _can_show_people(im)]
             boxes = iter(proposer.propose(shown) if shown else ())
             answers = [
                 str(image)
@@ -134,9 +149,9 @@ def find_people(
             yield Found(batch, tuple(answers))
 
 
-def _can_show_people(image: np.ndarray | InputError) -> bool:
-    """Whether there is an image, and not one so thin that resizing would leave nothing of it."""
-    return not isinstance(image, InputError) and THINNEST * max(image.shape) <= min(image.shape[:2])
+def _can_show_people(image: np.ndarray) -> bool:
+    """Whether an image is not so thin that resizing would leave nothing of it."""
+    return THINNEST * max(image.shape[:2]) <= min(image.shape[:2])
 
 
 def people_table(keyframes: pd.DataFrame, parts: Iterable[Found]) -> pd.DataFrame:

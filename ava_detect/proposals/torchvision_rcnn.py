@@ -20,6 +20,7 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from ava_detect.models.precision import autocast, choose_precision
 from ava_detect.proposals.fast import run_faster
+from ava_detect.proposals.proposer import long_side
 from ava_detect.proposals.small_backbone import SmallBackbone
 from ava_eval.atomic import atomic_path
 from ava_eval.errors import InputError
@@ -27,6 +28,7 @@ from ava_eval.errors import InputError
 Variant = Literal["small", "resnet50_fpn_v2"]
 PERSON = 1  # the label of COCO's people, and of ours
 NUM_COCO_CLASSES = 91
+WEIGHTS_URL = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1.url
 MANY = 1000  # boxes of an image, of all classes
 
 
@@ -62,7 +64,7 @@ def build_faster_rcnn(
     else:
         model = _build_resnet50(pretrained, candidates or 300)
     if short_side is not None:
-        model.transform.min_size, model.transform.max_size = (short_side,), short_side * 5 // 3
+        model.transform.min_size, model.transform.max_size = (short_side,), long_side(short_side)
     _heads_answer_in_float32(model)
     return model.eval()
 
@@ -101,6 +103,7 @@ def _build_resnet50(pretrained: bool, candidates: int) -> FasterRCNN:
             weights=weights,
             weights_backbone=None,
             num_classes=NUM_COCO_CLASSES,
+            rpn_pre_nms_top_n_test=max(1000, candidates * 5 // 2),
             rpn_post_nms_top_n_test=candidates,
         )
     except (URLError, OSError, RuntimeError) as error:
@@ -182,12 +185,13 @@ class TorchvisionProposer:
         model: FasterRCNN,
         *,
         name: str = "torchvision",
+        facts: dict[str, str] | None = None,
         device: str | torch.device = "cpu",
         precision: str = "auto",
         min_score: float = 0.05,
         max_boxes: int = 50,
     ) -> None:
-        self.name = name
+        self.name, self.facts = name, dict(facts or {})
         self.device = torch.device(device)
         self.dtype = choose_precision(precision, self.device)
         self.max_boxes = max_boxes

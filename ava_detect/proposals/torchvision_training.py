@@ -15,9 +15,9 @@ from ava_detect.boxes import flip_boxes, scale_boxes
 from ava_detect.clips import ClipSource
 from ava_detect.models.precision import autocast, choose_precision
 from ava_detect.proposals.people import PeopleOfKeyframe
-from ava_detect.proposals.proposer import read_frame
+from ava_detect.proposals.proposer import long_side, read_frame
 from ava_detect.proposals.torchvision_rcnn import PERSON
-from ava_detect.proposals.training import Fitting, fit
+from ava_detect.proposals.training import Fitting, fit, require_gradients
 from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
 
@@ -81,6 +81,7 @@ def train_faster_rcnn(
     """
     if not samples:
         raise InputError("train-proposer: expected annotated people, got none")
+    require_gradients(precision)
     torch.manual_seed(seed)
     device = torch.device(device)
     dtype = choose_precision(precision, device)
@@ -105,13 +106,19 @@ def train_faster_rcnn(
 
 @contextmanager
 def _short_sides(model: FasterRCNN, sides: tuple[int, ...]) -> Iterator[None]:
-    """Resize images to one of some short sides for a while; none: as they are in a test."""
-    transform, usual = model.transform, model.transform.min_size
-    transform.min_size = sides or usual
+    """Resize images to one of some short sides for a while; none: as they are in a test.
+
+    The long side has at most 5/3 of the largest, or more if it has in a test.
+    """
+    transform = model.transform
+    usual = transform.min_size, transform.max_size
+    if sides:
+        transform.min_size = sides
+        transform.max_size = max(transform.max_size, long_side(max(sides)))
     try:
         yield
     finally:
-        transform.min_size = usual
+        transform.min_size, transform.max_size = usual
 
 
 def _batches(num_samples: int, batch_size: int, steps: int, seed: int) -> list:

@@ -101,6 +101,15 @@ def fit(
     return losses
 
 
+def require_gradients(precision: str) -> None:
+    """Raise InputError for a number format in which small gradients vanish."""
+    if precision == "float16":
+        raise InputError(
+            "precision: float16 needs gradients to be scaled, which train-proposer does not do; set"
+            " precision=auto, bfloat16 or float32"
+        )
+
+
 def require_finite(loss: float, step: int, lr: float) -> float:
     """The loss; InputError with the remedy if it is infinite or not a number."""
     if not math.isfinite(loss):

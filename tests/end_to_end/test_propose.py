@@ -24,6 +24,7 @@ from ava_detect.cli import main
 from ava_detect.commands import propose as command
 from ava_detect.commands.people import load_proposals
 from ava_detect.config import load_config
+from ava_detect.proposals.files import file_digest
 from ava_detect.proposals.proposer import Proposer
 from ava_detect.proposals.torchvision_rcnn import build_faster_rcnn, save_weights
 from ava_detect.synthetic import make_world
@@ -251,7 +252,7 @@ class Stopping:
     """A proposer that counts its batches and ends the run after some."""
 
     def __init__(self, proposer: Proposer, batches: int) -> None:
-        self.name, self.proposer = proposer.name, proposer
+        self.name, self.facts, self.proposer = proposer.name, proposer.facts, proposer
         self.left, self.done = batches, 0
 
     def propose(self, images):
@@ -291,14 +292,21 @@ def test_every_batch_is_done_once(detect, straight: Path, world: Path, tmp_path:
     assert_same_files(tmp_path, straight)
 
 
-def test_a_journal_of_other_settings_is_discarded_and_told(
+def test_a_journal_of_other_settings_waits_and_is_told(
     detect, straight: Path, tmp_path: Path, caplog
 ) -> None:
     assert detect(tmp_path, "proposer.max_boxes=3", batches=3) == (130, 3)
     assert detect(tmp_path)[0] == 0
-    (message,) = [text for text in caplog.messages if "discarded" in text]
+    (message,) = [text for text in caplog.messages if "is not used" in text]
     assert message.endswith("differs: max_boxes 3, now 10")
     assert_same_files(tmp_path, straight)
+
+
+def test_a_journal_waits_for_its_settings_to_come_back(detect, world: Path, tmp_path: Path) -> None:
+    assert detect(tmp_path, "proposer.max_boxes=3", batches=3) == (130, 3)
+    assert detect(tmp_path, batches=1) == (130, 1)
+    assert detect(tmp_path, "proposer.max_boxes=3") == (0, num_batches(world) - 3)
+    assert not (tmp_path / f"{NAME}.part").exists()
 
 
 def test_a_kill_between_the_two_files_costs_nothing(
@@ -405,5 +413,101 @@ def test_boxes_are_good_without_the_detector(warnings_of, setting: str) -> None:
     assert warnings_of(setting) == []
 
 
+@pytest.mark.parametrize("weights", ["null", "/nowhere.pth"])
+def test_what_changed_is_told_without_the_detector(
+    warnings_of, world: Path, tmp_path: Path, weights: str
+) -> None:
+    more = tmp_path / "more.csv"
+    video_id = read_keyframes(world / "val.csv")["video_id"].iloc[0]
+    more.write_text(f"{video_id},0001.25\n")
+    (warning,) = warnings_of(
+        f"proposer.weights={weights}", f"data.val.keyframes={more}", "proposer.short_side=200"
+    )
+    assert "short_side 80, now 200; keyframes of 1 videos" in warning
+
+
 def test_a_named_file_is_trusted(warnings_of, tmp_path: Path) -> None:
     assert warnings_of("proposer.min_score=0.3", f"data.val.proposals={tmp_path / NAME}") == []
+
+
+def test_boxes_tell_which_weights_they_are_of(straight: Path, world: Path) -> None:
+    facts = json.loads((straight / f"{NAME}.json").read_text())
+    assert facts["detector"] == "torchvision small"
+    assert facts["weights"] == file_digest(world / "detector0.pth")
+
+
+def test_a_report_tells_its_boxes_and_is_named_after_them(
+    straight: Path, world: Path, tmp_path: Path, capsys, caplog
+) -> None:
+    report = json.loads((straight / "proposals_val_report.json").read_text())
+    assert report["file"] == str(straight / NAME)
+    assert report["sha256"] == file_digest(straight / NAME)
+    named = tmp_path / "published.csv"
+    shutil.copy(straight / NAME, named)
+    words = ["report-proposals", *words_of(world, tmp_path / "run")[1:]]
+    assert main([*words, f"data.val.proposals={named}", "proposer.min_score=0.3"]) == 0
+    files = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert files == ["published_report.json", "published_report.png"]
+    other = json.loads((tmp_path / "run" / files[0]).read_text())
+    assert other == report | {"file": str(named)}
+    assert "published_report.json, " in capsys.readouterr().out
+    assert not [text for text in caplog.messages if "would write now" in text]
+
+
+def test_a_report_on_boxes_of_other_settings_warns(
+    straight: Path, world: Path, tmp_path: Path, caplog
+) -> None:
+    for name in (NAME, f"{NAME}.json"):
+        shutil.copy(straight / name, tmp_path)
+    words = ["report-proposals", *words_of(world, tmp_path)[1:]]
+    assert main([*words, "proposer.min_score=0.3"]) == 0
+    (warning,) = [text for text in caplog.messages if "would write now" in text]
+    assert "min_score 0.01, now 0.3; run it again with split=val" in warning
+
+
+def test_pictures_of_other_boxes_do_not_stay(detect, world: Path, tmp_path: Path, capsys) -> None:
+    old = [tmp_path / f"proposals_val{end}" for end in ("_report.json", "_report.png", ".jpg")]
+    for path in old:
+        path.write_text("old")
+    empty = tmp_path / "none.csv"
+    empty.touch()
+    keyframes = tmp_path / "keyframes.csv"
+    video_id = read_keyframes(world / "val.csv")["video_id"].iloc[0]
+    keyframes.write_text(f"{video_id},0001\n")
+    nobody = ("data.val.annotations=[]", "data.val.excluded=null")
+    assert detect(tmp_path, *nobody, f"data.val.keyframes={keyframes}")[0] == 0
+    assert [path.exists() for path in old] == [False, False, True]
+    assert old[2].read_bytes()[:2] == b"\xff\xd8"  # a new picture
+    out = capsys.readouterr().out
+    assert [str(path) in out for path in old] == [False, False, True]
+
+
+def train_words(world: Path, run: Path, *more: str) -> list[str]:
+    words = ["train-proposer", *words_of(world, run)[1:], "proposer.train.steps=1"]
+    return [*words, "proposer.train.batch_size=1", *more]
+
+
+def test_two_trainings_of_a_detector_do_not_meet(world: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    assert main(train_words(world, run)) == 0
+    before = (run / "proposer_torchvision.pth").read_bytes()
+    with held(run / ".train-proposer.lock"):
+        assert main(train_words(world, run, "seed=3")) == 2
+    assert "another `ava-detect train-proposer` is at work here" in capsys.readouterr().err
+    assert (run / "proposer_torchvision.pth").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("proposer.train.evaluate_every=1", "only proposer.kind=detectron2 evaluates"),
+        ("precision=float16", "float16 needs gradients to be scaled"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused_first(
+    tmp_path: Path, capsys, setting: str, told: str
+) -> None:
+    nowhere = tmp_path / "no world"
+    assert main(train_words(nowhere, tmp_path / "run", setting)) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

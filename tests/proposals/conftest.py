@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
+from ava_detect.proposals.detectron import train_detectron
 from ava_detect.proposals.people import PeopleOfKeyframe, people_of_keyframes
+from ava_detect.proposals.training import Fitting
 from ava_detect.timebase import Timebase
 
 WIDTH, HEIGHT = 160, 120
@@ -25,6 +27,25 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def detectron2():
+    return pytest.importorskip("detectron2.model_zoo")
+
+
+@pytest.fixture(scope="session")
+def small(detectron2, world, tmp_path_factory):
+    """Weights of detectron2's small detector after a few seconds on rectangles; its loss curve."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    path = tmp_path_factory.mktemp("weights") / "small.pt"
+    losses = train_detectron(
+        "small", world.samples, world.source, world.timebase, path,
+        Fitting(steps=80, batch_size=4, lr=3e-3),
+    )  # fmt: skip
+    torch.set_num_threads(threads)
+    return path, losses
 
 
 class StillFrames:

@@ -82,7 +82,6 @@ def test_a_kill_at_any_byte_costs_at_most_the_line_that_it_tears(tmp_path: Path,
         path.write_bytes(content[:size])
         whole = sum(end <= size for end in ends)
         assert_same(journal(tmp_path).recall(), PARTS[: max(0, whole - 1)])
-        assert path.exists() == (whole > 0)
     assert not caplog.messages
 
 
@@ -94,7 +93,7 @@ def test_what_follows_a_damaged_line_is_done_again(tmp_path: Path) -> None:
     assert_same(journal(tmp_path).recall(), PARTS[:1])
 
 
-def test_a_journal_of_other_settings_is_discarded_in_one_line(tmp_path: Path, caplog) -> None:
+def test_a_journal_of_other_settings_waits_and_is_told_in_one_line(tmp_path: Path, caplog) -> None:
     for found in PARTS[:2]:
         write(journal(tmp_path), [found])
     changed = journal(tmp_path, min_score=0.1, weights="cd" * 32)
@@ -103,7 +102,16 @@ def test_a_journal_of_other_settings_is_discarded_in_one_line(tmp_path: Path, ca
     (message,) = caplog.messages
     assert "min_score 0.05, now 0.1; weights abababababab..., now cdcdcdcdcdcd..." in message
     assert "\n" not in message
+    assert len(journal(tmp_path).recall()) == 2
+    changed.remove()
     assert journal(tmp_path).recall() == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "boxes.csv.part").write_text("a file")
+    with pytest.raises(InputError, match=r"jsonl: cannot be made: ") as caught:
+        write(journal(tmp_path), PARTS)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("digest", ["d2", None])

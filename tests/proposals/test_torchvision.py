@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from urllib.error import URLError
 
 import numpy as np
@@ -261,6 +262,54 @@ def test_sixty_people_are_found(world, trained):
     scores = TorchvisionProposer(model, max_boxes=100).propose([crowd()])[0][1]
     assert 40 <= (scores > 0.5).sum() <= 80
     assert len(TorchvisionProposer(model, max_boxes=20).propose([crowd()])[0][0]) == 20
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_sixteen_bits_find_the_same_people(world, trained, precision):
+    image = world.source.frames["-a"][1]
+    (exact, _), (rounded, scores) = (
+        TorchvisionProposer(copy.deepcopy(trained[0]), min_score=0.5, precision=name).propose(
+            [image]
+        )[0]
+        for name in ("float32", precision)
+    )
+    assert scores.dtype == rounded.dtype == np.float32
+    assert rounded.shape == exact.shape
+    np.testing.assert_allclose(rounded, exact, atol=2)
+
+
+@pytest.mark.parametrize(
+    ("variant", "candidates", "pre", "post"),
+    [
+        ("small", None, 150, 60),
+        ("small", 300, 750, 300),
+        ("resnet50_fpn_v2", None, 1000, 300),
+        ("resnet50_fpn_v2", 600, 1500, 600),
+    ],
+)
+def test_enough_regions_stay_for_the_candidates(variant, candidates, pre, post):
+    with torch.device("meta"):
+        regions = build_faster_rcnn(variant, candidates=candidates).rpn
+    assert (regions.pre_nms_top_n(), regions.post_nms_top_n()) == (pre, post)
+
+
+def test_training_images_may_be_larger_than_those_of_a_test(world):
+    model, seen = build_faster_rcnn("small"), []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[2:]))
+    train_faster_rcnn(
+        model, world.samples, world.source, world.timebase,
+        Fitting(steps=1, batch_size=1, short_sides=(192,)),
+    )  # fmt: skip
+    assert seen == [(192, 256)]  # not 120x160
+    assert (model.transform.min_size, model.transform.max_size) == ((120,), 160)
+
+
+def test_small_gradients_do_not_vanish_unnoticed(world):
+    with pytest.raises(InputError, match="precision: float16 needs gradients to be scaled"):
+        train_faster_rcnn(
+            build_faster_rcnn("small"), world.samples, world.source, world.timebase, Fitting(1),
+            precision="float16",
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from ava_detect.models.precision import autocast
 from ava_detect.proposals.detectron.catalog import TestMapper, Trial, frame_sizes, registered
-from ava_detect.proposals.detectron.settings import PEOPLE, inference_resize, person_class
+from ava_detect.proposals.detectron.checkpoints import TRIAL
+from ava_detect.proposals.detectron.settings import inference_resize
 from ava_detect.proposals.training import Fitting, require_finite
 from ava_detect.timebase import Timebase
 
@@ -63,20 +64,27 @@ class StepHook(HookBase):
 
 
 def trial_hooks(
-    trial: Trial | None, model: nn.Module, settings: Any, timebase: Timebase, folder: Path
+    trial: Trial | None,
+    model: nn.Module,
+    settings: Any,
+    person: int,
+    timebase: Timebase,
+    folder: Path,
 ) -> list[HookBase]:
-    """detectron2's evaluation of ``trial``; its files lie in ``folder``."""
+    """detectron2's evaluation of ``trial``, where people are class ``person``.
+
+    Its files lie in ``folder``.
+    """
     if trial is None:
         return []
-    name = f"{PEOPLE}_trial"
     sizes = frame_sizes(trial.samples, trial.source, timebase)
     mapper = TestMapper(instantiate(inference_resize(settings)), model, trial.source, timebase)
 
     def evaluate() -> dict:
-        with registered(name, trial.samples, person_class(settings), sizes) as records:
+        with registered(TRIAL, trial.samples, person, sizes) as records:
             loader = build_detection_test_loader(records, mapper=mapper)
             evaluator = COCOEvaluator(
-                name, ("bbox",), False, str(folder), allow_cached_coco=False, use_fast_impl=False
+                TRIAL, ("bbox",), False, str(folder), allow_cached_coco=False, use_fast_impl=False
             )
             result = inference_on_dataset(model, loader, evaluator)
         found = result["bbox"]

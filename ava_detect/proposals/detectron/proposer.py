@@ -10,17 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ava_detect.models.precision import autocast, choose_precision
+from ava_detect.models.precision import autocast
+from ava_detect.proposals.detectron.adapt import Limits
 from ava_detect.proposals.detectron.settings import (
-    Limits,
     build_untrained,
+    choose_precision_of,
     inference_resize,
     load_settings,
     person_class,
     require_detectron2,
+    settings_digest,
 )
-from ava_detect.proposals.detectron.weights import load_weights, require_weights
+from ava_detect.proposals.detectron.weights import is_published, load_weights, require_weights
 from ava_detect.proposals.fast import run_faster
+from ava_detect.proposals.files import file_digest
+from ava_detect.proposals.proposer import published
 
 
 class DetectronProposer:
@@ -30,7 +34,8 @@ class DetectronProposer:
     ``weights`` is a file or a URL; without it the zoo's published weights, or what the config file
     names. ``candidates`` and ``short_side`` are those of `Limits`; ``overrides`` are detectron2's
     ``KEY VALUE`` pairs (``key=value`` for Python configs). People are the class that the config's
-    data set calls person, else class 0.
+    data set calls person, or class 0 where nothing is known of it. Models with deformable
+    convolutions, which know no other format, compute in float32 whatever the ``precision``.
     """
 
     def __init__(
@@ -47,16 +52,22 @@ class DetectronProposer:
         overrides: Sequence[str] = (),
     ) -> None:
         require_detectron2()
+        import detectron2
         from detectron2.config import instantiate
 
         self.name = f"detectron2 {config}"
         self.device = torch.device(device)
-        self.dtype = choose_precision(precision, self.device)
         self.min_score, self.max_boxes = min_score, max_boxes
         settings = load_settings(config, overrides, Limits(min_score, candidates, short_side))
-        self.person = person_class(settings)
+        self.person = person_class(config, settings)
+        self.facts = {"config": settings_digest(settings), "detectron2": detectron2.__version__}
+        source = require_weights(config, settings, weights)
         self.model = build_untrained(settings, self.device).eval()
-        load_weights(self.model, require_weights(config, settings, weights), strict=True)
+        self.dtype = choose_precision_of(self.model, precision, self.device)
+        file = load_weights(self.model, source, strict=True)
+        self.facts |= (
+            published(source) if is_published(config, weights) else {"weights": file_digest(file)}
+        )
         run_faster(self.model, self.dtype)
         self._resize, self._rgb = instantiate(inference_resize(settings)), is_rgb(self.model)
 

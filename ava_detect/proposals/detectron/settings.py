@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from ava_detect.models.precision import choose_precision
+from ava_detect.proposals.detectron.adapt import Limits, adapt_python, adapt_yaml
 from ava_detect.proposals.small_backbone import SmallBackbone
 from ava_eval.errors import InputError
 
@@ -19,9 +22,8 @@ INSTALL = (
 )
 SOURCES = {"pkg_resources": "'setuptools<81'", "yaml": "pyyaml", "PIL": "pillow"}
 SMALL = "small"  # our own config, for the demo world
+DEFORMABLE = {"DeformConv", "ModulatedDeformConv"}
 PEOPLE = "ava_people"  # name of our data set in detectron2's catalogs
-CANDIDATES = 300  # of an image at test time
-MANY = 1000  # boxes of an image, of all classes
 
 
 def require_detectron2() -> None:
@@ -49,29 +51,13 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What of an image is looked at and told.
-
-    Attributes:
-        min_score: boxes below are left out.
-        candidates: regions that the second stage looks at; None: the config's number, at most 300,
-            for a thousand cost more time than the backbone.
-        short_side: pixels that images are resized to, and the long side to 5/3 of that at most;
-            None: the config's sizes.
-    """
-
-    min_score: float = 0.05
-    candidates: int | None = None
-    short_side: int | None = None
-
-
 def load_settings(config: str, overrides: Sequence[str] = (), limits: Limits | None = None) -> Any:
     """Return detectron2's config: a CfgNode, or an omegaconf DictConfig of a Python file.
 
-    Heads for masks and keypoints are switched off: boxes are found, and trained, without them.
-    Boxes of other classes do not crowd out people. Raises InputError when there is neither such a
-    file nor such a name in the model zoo, and when the file or an override is not understood.
+    Heads for masks, keypoints and stuff are switched off: boxes are found, and trained, without
+    them. Boxes of other classes do not crowd out people. Raises InputError when there is neither
+    such a file nor such a name in the model zoo, when the file or an override is not understood,
+    and for models that find no boxes.
     """
     require_detectron2()
     from detectron2.config import CfgNode, LazyConfig, get_cfg
@@ -88,52 +74,19 @@ def load_settings(config: str, overrides: Sequence[str] = (), limits: Limits | N
                 settings = get_cfg()
                 settings.merge_from_file(path)
         if isinstance(settings, CfgNode):
-            _adapt(settings, limits or Limits())
+            adapt_yaml(config, settings, limits or Limits())
             settings.merge_from_list(list(overrides))
         else:
-            _adapt_lazy(settings, limits or Limits())
+            adapt_python(config, settings, limits or Limits())
             settings = LazyConfig.apply_overrides(settings, list(overrides))
+    except InputError:
+        raise
     except Exception as error:  # detectron2 raises whatever its config files raise
         raise InputError(
             f"proposer.config: expected a config of detectron2, a name of its model zoo, or "
             f"{SMALL}, got {config!r} ({_one_line(error)})"
         ) from error
     return settings
-
-
-def _adapt(settings: Any, limits: Limits) -> None:
-    """Make a YAML config one for people in boxes."""
-    model, sizes = settings.MODEL, settings.INPUT
-    model.ROI_HEADS.SCORE_THRESH_TEST = model.RETINANET.SCORE_THRESH_TEST = limits.min_score
-    model.RPN.POST_NMS_TOPK_TEST = limits.candidates or min(
-        model.RPN.POST_NMS_TOPK_TEST, CANDIDATES
-    )
-    model.MASK_ON = model.KEYPOINT_ON = False
-    settings.TEST.DETECTIONS_PER_IMAGE = MANY
-    if limits.short_side is not None:
-        sizes.MIN_SIZE_TRAIN, sizes.MIN_SIZE_TEST = (limits.short_side,), limits.short_side
-        sizes.MAX_SIZE_TRAIN = sizes.MAX_SIZE_TEST = limits.short_side * 5 // 3
-
-
-def _adapt_lazy(settings: Any, limits: Limits) -> None:
-    """Make a Python config one for people in boxes."""
-    heads, regions = settings.model.get("roi_heads", {}), settings.model.get("proposal_generator")
-    for name in list(heads):
-        if name.startswith(("mask_", "keypoint_")):
-            heads[name] = None
-    for predictor in [heads.get("box_predictor"), *heads.get("box_predictors", [])]:
-        if predictor is not None:
-            predictor.test_score_thresh, predictor.test_topk_per_image = limits.min_score, MANY
-    if regions is not None:
-        train, test = regions.post_nms_topk
-        regions.post_nms_topk = (train, limits.candidates or min(test, CANDIDATES))
-    if limits.short_side is not None:
-        for part in (settings.dataloader.train, settings.dataloader.test):
-            resize = part.mapper.augmentations[0]
-            resize.short_edge_length, resize.max_size = (
-                limits.short_side,
-                limits.short_side * 5 // 3,
-            )
 
 
 def small_settings() -> Any:
@@ -213,8 +166,25 @@ def build_untrained(settings: Any, device: torch.device) -> nn.Module:
     return build_model(settings)
 
 
-def person_class(settings: Any) -> int:
-    """Return the index of the class called person in the config's data set, else 0."""
+def choose_precision_of(model: nn.Module, name: str, device: torch.device) -> torch.dtype:
+    """``choose_precision``, but float32 for a model with deformable convolutions.
+
+    detectron2's are made for that alone, and some of them not for CPUs: InputError.
+    """
+    kinds = DEFORMABLE & {type(module).__name__ for module in model.modules()}
+    if "ModulatedDeformConv" in kinds and device.type == "cpu":
+        raise InputError(
+            "proposer.config: detectron2's ModulatedDeformConv does not run on a CPU; set"
+            " device=cuda, or choose another config"
+        )
+    return torch.float32 if kinds else choose_precision(name, device)
+
+
+def person_class(config: str, settings: Any) -> int:
+    """Return the index of the class called person in the config's data set.
+
+    It is 0 where the data set's classes are unknown; InputError where none is called person.
+    """
     from detectron2.config import CfgNode
     from detectron2.data import MetadataCatalog
 
@@ -223,21 +193,36 @@ def person_class(settings: Any) -> int:
     else:
         names = [settings.dataloader.test.dataset.names] if "dataloader" in settings else []
     classes = MetadataCatalog.get(names[0]).get("thing_classes", []) if names else []
-    return classes.index("person") if "person" in classes else 0
+    if classes and "person" not in classes:
+        raise InputError(
+            f"proposer.config: {config!r} knows no person among the {len(classes)} classes of"
+            f" {names[0]}; choose a config of COCO, or name your own data set in a copy of it"
+        )
+    return classes.index("person") if classes else 0
 
 
-def set_training_sizes(settings: Any, short_sides: Sequence[int]) -> None:
-    """Resize training images to one of some short sides, drawn for each; none: leave the config."""
+def settings_digest(settings: Any) -> str:
+    """SHA-256 of a config with all that it is made of, but for where its weights lie."""
     from detectron2.config import CfgNode
+    from omegaconf import OmegaConf
 
-    if not short_sides:
-        return
     if isinstance(settings, CfgNode):
-        settings.INPUT.MIN_SIZE_TRAIN = tuple(short_sides)
-        settings.INPUT.MIN_SIZE_TRAIN_SAMPLING = "choice"
-        return
-    resize = settings.dataloader.train.mapper.augmentations[0]
-    resize.short_edge_length, resize.sample_style = list(short_sides), "choice"
+        copy = settings.clone()
+        copy.MODEL.WEIGHTS, copy.OUTPUT_DIR = "", ""
+        text = copy.dump()
+    else:
+        plain = OmegaConf.to_container(settings, resolve=False)
+        parts = {name: plain[name] for name in ("model", "dataloader") if name in plain}
+        text = json.dumps(parts, sort_keys=True, default=_told)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _told(value: Any) -> str:
+    """A value of a Python config, such as a class or a function, the same in every process."""
+    code = getattr(value, "__code__", None)
+    if code is not None:  # a lambda's module has a random name
+        return f"{value.__qualname__} {code.co_code.hex()} {code.co_names}"
+    return getattr(value, "__qualname__", None) or repr(value)
 
 
 def inference_resize(settings: Any) -> Any:

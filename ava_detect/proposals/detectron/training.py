@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ava_detect.clips import ClipSource
-from ava_detect.models.precision import choose_precision
+from ava_detect.proposals.detectron.adapt import Limits, set_training_sizes
 from ava_detect.proposals.detectron.catalog import TrainingMapper, Trial, registered
+from ava_detect.proposals.detectron.checkpoints import (
+    keep_newest,
+    prepare_folder,
+    remove_checkpoints,
+)
 from ava_detect.proposals.detectron.settings import (
     PEOPLE,
-    Limits,
     build_untrained,
+    choose_precision_of,
     load_settings,
     person_class,
     require_detectron2,
-    set_training_sizes,
+    settings_digest,
 )
 from ava_detect.proposals.detectron.weights import build_checkpointer, load_weights, weights_of
-from ava_detect.proposals.people import PeopleOfKeyframe
-from ava_detect.proposals.training import Fitting, diverged
+from ava_detect.proposals.files import file_digest
+from ava_detect.proposals.people import PeopleOfKeyframe, people_digest
+from ava_detect.proposals.training import Fitting, diverged, require_gradients
 from ava_detect.timebase import Timebase
 from ava_eval.atomic import atomic_path
 from ava_eval.errors import InputError
+
+KEPT = 2  # newest checkpoints
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +70,8 @@ def train_detectron(
     with the same ``config``; so does detectron2's own checkpointer.
 
     ``path`` without its suffix is the folder of detectron2's checkpoints and ``metrics.json``. A
-    training that was cut short goes on from its last checkpoint if it is asked for the same.
+    training that was cut short goes on from its last checkpoint if it is asked for the same;
+    InputError if not.
     """
     require_detectron2()
     from detectron2.data import build_detection_train_loader
@@ -76,38 +84,43 @@ def train_detectron(
 
     if not samples:
         raise InputError("train-proposer: expected annotated people, got none")
+    require_gradients(precision)
     device = torch.device(device)
     settings = load_settings(config, overrides, Limits(short_side=short_side))
-    set_training_sizes(settings, fitting.short_sides)
+    set_training_sizes(config, settings, short_side, fitting.short_sides)
+    person = person_class(config, settings)
+    asked: dict[str, Any] = {"config": config, "resolved": settings_digest(settings), "seed": seed}
+    asked |= {"people": people_digest(samples), **asdict(fitting)}
     seed_all_rng(seed)
     model = build_untrained(settings, device)
+    dtype = choose_precision_of(model, precision, device)
     start_weights = weights_of(config, settings, weights)
     if start_weights is not None:
-        load_weights(model, start_weights, strict=False)
-    asked = {"config": config, "overrides": overrides, "weights": weights, "seed": seed}
-    asked |= {"short_side": short_side, **asdict(fitting)}
-    folder = _prepare_folder(Path(path).with_suffix(""), asked)
+        asked["weights"] = file_digest(load_weights(model, start_weights, strict=False))
+    folder = prepare_folder(Path(path).with_suffix(""), asked)
     optimizer, schedule = fitting.build_optimizer(model)
-    losses = Losses(model, choose_precision(precision, device), device)
+    losses = Losses(model, dtype, device)
     trainer = SimpleTrainer(losses, None, optimizer)
     checkpointer = build_checkpointer(model, folder, trainer=trainer)
+    saving = PeriodicCheckpointer(checkpointer, save_every, max_to_keep=KEPT)
     curve: list[float] = []
     trainer.register_hooks(
         [
             LRScheduler(optimizer, schedule),
             StepHook(losses, fitting, curve, log),
-            PeriodicCheckpointer(checkpointer, save_every, max_to_keep=2),
-            *trial_hooks(trial, model, settings, timebase, folder),
+            saving,
+            *trial_hooks(trial, model, settings, person, timebase, folder),
             PeriodicWriter([JSONWriter(str(folder / "metrics.json"))]),
         ]
     )
     start = 0
     if checkpointer.has_checkpoint():
+        saving.recent_checkpoints = keep_newest(folder, checkpointer.get_checkpoint_file(), KEPT)
         checkpointer.resume_or_load("", resume=True)
         start = trainer.iter + 1
         _log.info("train-proposer goes on after step %d, from %s", start, folder)
         seed_all_rng(seed + start)  # other images than those of the first steps
-    with registered(PEOPLE, samples, person_class(settings)) as records, _own_words():
+    with registered(PEOPLE, samples, person) as records, _own_words():
         trainer.data_loader = build_detection_train_loader(
             records,
             mapper=TrainingMapper(settings, model, source, timebase),
@@ -121,26 +134,8 @@ def train_detectron(
             raise diverged(math.nan, trainer.iter + 1, fitting.lr) from error
     with atomic_path(path) as temporary:
         torch.save({"model": model.state_dict(), "variant": config}, temporary)
-    _remove_checkpoints(folder)
+    remove_checkpoints(folder)
     return curve
-
-
-def _prepare_folder(folder: Path, asked: dict) -> Path:
-    """The folder of a training; what another one left there goes."""
-    note = folder / "settings.json"
-    text = json.dumps(asked, indent=2, default=str) + "\n"
-    if not note.is_file() or note.read_text(encoding="utf-8") != text:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        with atomic_path(note) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return folder
-
-
-def _remove_checkpoints(folder: Path) -> None:
-    """A finished training does not go on; its weights are elsewhere."""
-    for path in [*folder.glob("*.pth"), folder / "last_checkpoint"]:
-        path.unlink(missing_ok=True)
 
 
 @contextmanager

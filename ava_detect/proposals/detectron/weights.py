@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ from torch import nn
 from ava_detect.proposals.detectron.settings import SMALL
 from ava_eval.errors import InputError
 
+COUNTER = "num_batches_tracked"  # of a batch norm, which torch adds where a file has none
+
+_log = logging.getLogger(__name__)
+
 
 def weights_of(config: str, settings: Any, weights: str | os.PathLike[str] | None) -> str | None:
     """The file or URL of the weights: the caller's, the zoo's, or the config file's if any."""
@@ -21,7 +27,7 @@ def weights_of(config: str, settings: Any, weights: str | os.PathLike[str] | Non
 
     if weights is not None:
         return os.fspath(weights)
-    if config != SMALL and not Path(config).is_file():
+    if is_published(config, weights):
         try:
             return get_checkpoint_url(config)
         except RuntimeError as error:
@@ -44,14 +50,22 @@ def require_weights(config: str, settings: Any, weights: str | os.PathLike[str] 
     return found
 
 
-def load_weights(model: nn.Module, weights: str, strict: bool) -> None:
-    """Fill the model; files are read as plain data, never as code.
+def is_published(config: str, weights: str | os.PathLike[str] | None) -> bool:
+    """Whether ``weights_of`` names those that detectron2 publishes for a model of its zoo."""
+    return weights is None and config != SMALL and not Path(config).is_file()
 
-    Raises InputError when the file cannot be had or read and, if ``strict``, names the first weight
-    that is missing in it or has another shape.
+
+def load_weights(model: nn.Module, weights: str, strict: bool) -> Path:
+    """Fill the model; return the file that was read, as plain data and never as code.
+
+    Raises InputError when the file cannot be had or read. If ``strict`` it names the first weight
+    that is missing in it or has another shape; else the file may lack some, which is told in a
+    line, but not the whole backbone.
     """
+    checkpointer = build_checkpointer(model, strict=strict)
     try:
-        build_checkpointer(model, strict=strict).load(weights)
+        checkpointer.load(weights)
+        return Path(checkpointer.file)
     except InputError:
         raise
     except Exception as error:  # downloads and readers raise many types
@@ -91,9 +105,33 @@ def build_checkpointer(
                 raise InputError.at(self.file, None, key, f"shape {wanted}", f"shape {given}")
             for key in incompatible.missing_keys if strict else ():
                 raise InputError.at(self.file, None, key, "this weight of the config", "nothing")
+            if not strict:
+                own = {key for key in self.model.state_dict() if not key.endswith(COUNTER)}
+                _tell_of_missing(self.file, own, incompatible.missing_keys)
             return incompatible
 
+        def _log_incompatible_keys(self, incompatible: Any) -> None:
+            """All that matters has been told."""
+
     return PlainCheckpointer(model, "" if folder is None else str(folder), **parts)
+
+
+def _tell_of_missing(file: str, own: set[str], missing: Sequence[str]) -> None:
+    """Log how many weights a file does not have; InputError where it has none of the backbone."""
+    if not any(key.startswith("backbone.") for key in own.difference(missing)):
+        raise InputError(
+            f"{file}: expected weights for the model that proposer.config names, got none that fit"
+            " its backbone; set proposer.weights to weights of that model"
+        )
+    if missing:
+        some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        _log.info(
+            "%s: has no weights that fit %d of the model's %d (%s), which start from random ones",
+            file,
+            len(missing),
+            len(own),
+            some,
+        )
 
 
 class _PlainUnpickler(pickle.Unpickler):
