@@ -120,8 +120,50 @@ def build_parser() -> CommandParser:
     describe.add_argument("--size", type=_size, default=256, help="height and width of the clip")
     describe.add_argument("--json", type=Path, metavar="FILE")
 
+    _add_annotate(commands)
     _add_convert(commands)
+    _add_deploy(commands)
+    _add_ensemble(commands)
     return parser
+
+
+def _add_annotate(commands: argparse._SubParsersAction) -> None:
+    summary = "people, tracks and actions drawn into any video, a camera's or a stream's"
+    parser = commands.add_parser(
+        "annotate",
+        help=summary,
+        description=f"{summary}; the tracks as JSON beside it. Ctrl-C ends what is live.",
+        epilog="example: ava-detect annotate a.mp4 ava/slowfast_r50_8x8 weights=final.pt -o b.mp4",
+    )
+    parser.add_argument("video", metavar="VIDEO", help="a file, the number of a camera, or a URL")
+    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a recipe")
+    parser.add_argument("-o", "--output-file", type=Path, required=True, metavar="MP4")
+    parser.add_argument(
+        "--every", type=_span, default=0.5, metavar="S", help="seconds between keyframes (0.5)"
+    )
+    parser.add_argument(
+        "--min-score", type=_score, default=0.3, metavar="S", help="of drawn actions (0.3)"
+    )
+    parser.add_argument(
+        "--min-person", type=_score, metavar="S", help="of people (the recipe's; at least 0.5)"
+    )
+    parser.add_argument("--seconds", type=_span, metavar="N", help="stop after so many")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the recipe")
+    parser.set_defaults(run=_annotate)
+
+
+def _span(text: str) -> float:
+    seconds = float(text)
+    if not 0.01 <= seconds <= 1e6:
+        raise argparse.ArgumentTypeError(f"expected 0.01 seconds or more, got {text}")
+    return seconds
+
+
+def _score(text: str) -> float:
+    score = float(text)
+    if not 0 <= score <= 1:
+        raise argparse.ArgumentTypeError(f"expected a score from 0 to 1, got {text}")
+    return score
 
 
 def _add_convert(commands: argparse._SubParsersAction) -> None:
@@ -144,6 +186,38 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
         "overrides", nargs="*", metavar="key=value", help="settings over the recipe"
     )
     parser.set_defaults(run=_convert)
+
+
+def _add_deploy(commands: argparse._SubParsersAction) -> None:
+    summary = "the model of a checkpoint as ONNX or torch.export, run and compared with ours"
+    parser = _add(commands, "deploy", _deploy, summary)
+    parser.description = f"{summary}. Any number of clips and boxes, any size of frame; float32."
+    parser.epilog = (
+        "example: ava-detect deploy ava/slowfast_r50_8x8 weights=runs/first/final.pt -o model.onnx"
+    )
+    parser.add_argument(
+        "-o", "--output-file", type=Path, required=True, metavar="FILE", help=".onnx or .pt2"
+    )
+
+
+def _add_ensemble(commands: argparse._SubParsersAction) -> None:
+    summary = "weighted merge of detection files over the same boxes"
+    parser = commands.add_parser(
+        "ensemble",
+        help=summary,
+        description=f"{summary}: each box and action gets the mean of its scores. A file that"
+        " lacks it counts as a score of 0.",
+        epilog="example: ava-detect ensemble A.csv B.csv -o merged.csv --weights 2 1",
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="CSV", help="detections")
+    parser.add_argument("-o", "--output-file", type=Path, required=True, metavar="CSV")
+    parser.add_argument(
+        "--weights", nargs="+", type=float, metavar="W", help="one a file; equal unless said"
+    )
+    parser.add_argument(
+        "--mean", choices=("arithmetic", "geometric"), default="arithmetic", help="of the scores"
+    )
+    parser.set_defaults(run=_ensemble)
 
 
 def _add_download(commands: argparse._SubParsersAction) -> None:
@@ -310,6 +384,15 @@ def _export(config: Config, arguments: Arguments) -> None:
     run_together(lambda: export(config, arguments.output_file))
 
 
+def _annotate(arguments: Arguments) -> None:
+    from ava_detect.commands.annotate import Options, annotate
+
+    config = load_config(arguments.config, arguments.overrides)
+    names = ("every", "min_score", "min_person", "seconds")
+    options = Options(**{name: getattr(arguments, name) for name in names})
+    print(annotate(config, arguments.video, arguments.output_file, options))
+
+
 def _convert(arguments: Arguments) -> None:
     from ava_detect.commands.convert import convert
 
@@ -319,6 +402,18 @@ def _convert(arguments: Arguments) -> None:
         None if arguments.config is None else load_config(arguments.config, arguments.overrides)
     )
     print(convert(arguments.checkpoint, arguments.out, config, arguments.to))
+
+
+def _deploy(config: Config, arguments: Arguments) -> None:
+    from ava_detect.commands.deploy import deploy
+
+    print(deploy(config, arguments.output_file))
+
+
+def _ensemble(arguments: Arguments) -> None:
+    from ava_detect.commands.ensemble import ensemble
+
+    print(ensemble(arguments.files, arguments.output_file, arguments.weights, arguments.mean))
 
 
 def _describe(config: Config, arguments: Arguments) -> None:

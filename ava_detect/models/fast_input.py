@@ -19,6 +19,8 @@ def rgb(frames: Tensor) -> Tensor:
 
 def half_resolution(frames: Tensor) -> Tensor:
     """f[B,3,T,H,W] -> f[B,3,T,ceil(H/2),ceil(W/2)], the mean of 2x2 pixels."""
+    if torch.compiler.is_exporting():  # the same without asking whether a size is odd
+        return F.avg_pool3d(F.pad(frames, (0, 1, 0, 1, 0, 0), "replicate"), (1, 2, 2))
     return F.avg_pool3d(frames, (1, 2, 2), ceil_mode=True, count_include_pad=False)
 
 

@@ -89,9 +89,19 @@ def time_to_channel(fast: Tensor, alpha: int) -> Tensor:
 
 def fit(extra: Tensor, slow: Tensor) -> Tensor:
     """Bring ``extra`` to the height and width of ``slow`` where Fast sees half the resolution."""
-    if extra.shape[3:] == slow.shape[3:]:
+    if _same_size(extra, slow):
         return extra
     return F.interpolate(extra, size=slow.shape[2:], mode="nearest")
+
+
+def _same_size(extra: Tensor, slow: Tensor) -> bool:
+    """Whether height and width agree; while a model is exported, whether they always do."""
+    if not torch.compiler.is_exporting():
+        return extra.shape[3:] == slow.shape[3:]
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    sides = zip(extra.shape[3:], slow.shape[3:], strict=True)
+    return all(statically_known_true(a == b) for a, b in sides)
 
 
 Lateral = TimeStridedConv | TimeStridedSample | TimeToChannelConcat | TimeToChannelSum

@@ -50,9 +50,13 @@ class ActionDetector(nn.Module):
     def scores(self, logits: Tensor) -> Tensor:
         """Scores f32[M,C] in [0,1]: a sigmoid for each class, one softmax for exclusive ones."""
         logits = logits.float()
+        if len(self.exclusive) == logits.shape[1]:
+            return logits.softmax(dim=1)
         scores = logits.sigmoid()
         if self.exclusive:
-            scores[:, self.exclusive] = logits[:, self.exclusive].softmax(dim=1)
+            columns = torch.tensor(self.exclusive, device=logits.device)
+            # not by an assignment, which an export takes for one of more than a single row
+            scores.index_copy_(1, columns, logits.index_select(1, columns).softmax(dim=1))
         return scores
 
     def freeze_norms(self) -> None:

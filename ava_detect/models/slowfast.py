@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,7 +53,8 @@ class PatchStem(nn.Module):
 def space_to_depth(frames: Tensor, patch: int) -> Tensor:
     """[B,C,T,H,W] -> channels-last [B,patch*patch*C,T,H/patch,W/patch]; zeros fill up the edge."""
     height, width = frames.shape[-2:]
-    if height % patch or width % patch:
+    # an exported model takes every size, so it may not ask for one
+    if torch.compiler.is_exporting() or height % patch or width % patch:
         frames = F.pad(frames, (0, -width % patch, 0, -height % patch))
     x = frames.permute(0, 2, 3, 4, 1)
     x = x.unflatten(3, (-1, patch)).unflatten(2, (-1, patch)).transpose(3, 4)
