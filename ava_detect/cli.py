@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import ava_detect.dispatch as dispatch
 from ava_detect.config import Config, dump_config, load_config
 from ava_eval.errors import InputError
 from ava_eval.parser import CommandParser
@@ -80,43 +81,62 @@ def build_parser() -> CommandParser:
     demo.add_argument("--seed", type=int, default=0, help="of the world and of the training")
     demo.add_argument("--proposer", choices=("torchvision", "detectron2"), default="torchvision")
     demo.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the recipe")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=dispatch.demo)
 
     _add_download(commands)
     _add_doctor(commands)
-    _add(commands, "prepare", _prepare, "copies of the videos that are quick to read; resumable")
+    _add(
+        commands,
+        "prepare",
+        dispatch.prepare,
+        "copies of the videos that are quick to read; resumable",
+    )
     _add(
         commands,
         "train-proposer",
-        _train_proposer,
+        dispatch.train_proposer,
         "fine-tune the person detector on a CSV's boxes",
     )
     propose = _add(
-        commands, "propose", _propose, "person boxes of a split's keyframes, as a CSV; resumable"
+        commands,
+        "propose",
+        dispatch.propose,
+        "person boxes of a split's keyframes, as a CSV; resumable",
     )
     _add(
         commands,
         "report-proposals",
-        _report_proposals,
+        dispatch.report_proposals,
         "how good person boxes are, be they of `propose` or a published file",
     )
     train = _add(
-        commands, "train", _train, "train the action detector; the same command again resumes"
+        commands,
+        "train",
+        dispatch.train,
+        "train the action detector; the same command again resumes",
     )
     evaluate = _add(
-        commands, "evaluate", _evaluate, "score a checkpoint: detections.csv, metrics.json, mAP"
+        commands,
+        "evaluate",
+        dispatch.evaluate,
+        "score a checkpoint: detections.csv, metrics.json, mAP",
     )
     for command in (propose, train, evaluate):
         command.epilog = f"{command.epilog}; or with torchrun --nproc-per-node N -m ava_detect ..."
         command.set_defaults(parallel=True)
 
     export = _add(
-        commands, "export", _export, "write the challenge file of `split=val` or `split=test`"
+        commands,
+        "export",
+        dispatch.export,
+        "write the challenge file of `split=val` or `split=test`",
     )
     export.set_defaults(parallel=True)
     export.add_argument("-o", "--output-file", type=Path, required=True, metavar="CSV")
 
-    describe = _add(commands, "describe", _describe, "parameters and multiply-adds, per pathway")
+    describe = _add(
+        commands, "describe", dispatch.describe, "parameters and multiply-adds, per pathway"
+    )
     describe.add_argument("--size", type=_size, default=256, help="height and width of the clip")
     describe.add_argument("--json", type=Path, metavar="FILE")
 
@@ -149,7 +169,7 @@ def _add_annotate(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--seconds", type=_span, metavar="N", help="stop after so many")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the recipe")
-    parser.set_defaults(run=_annotate)
+    parser.set_defaults(run=dispatch.annotate)
 
 
 def _span(text: str) -> float:
@@ -185,12 +205,12 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings over the recipe"
     )
-    parser.set_defaults(run=_convert)
+    parser.set_defaults(run=dispatch.convert)
 
 
 def _add_deploy(commands: argparse._SubParsersAction) -> None:
     summary = "the model of a checkpoint as ONNX or torch.export, run and compared with ours"
-    parser = _add(commands, "deploy", _deploy, summary)
+    parser = _add(commands, "deploy", dispatch.deploy, summary)
     parser.description = f"{summary}. Any number of clips and boxes, any size of frame; float32."
     parser.epilog = (
         "example: ava-detect deploy ava/slowfast_r50_8x8 weights=runs/first/final.pt -o model.onnx"
@@ -217,7 +237,7 @@ def _add_ensemble(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--mean", choices=("arithmetic", "geometric"), default="arithmetic", help="of the scores"
     )
-    parser.set_defaults(run=_ensemble)
+    parser.set_defaults(run=dispatch.ensemble)
 
 
 def _add_download(commands: argparse._SubParsersAction) -> None:
@@ -247,12 +267,12 @@ def _add_download(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--verify", action="store_true", help="read files that are there to check their sha256"
     )
-    parser.set_defaults(run=_download)
+    parser.set_defaults(run=dispatch.download)
 
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:
     summary = "check the data set: what is wrong, where, why it matters, what to do"
-    parser = _add(commands, "doctor", _doctor, summary)
+    parser = _add(commands, "doctor", dispatch.doctor, summary)
     parser.description = f"{summary}. Exit code 1 where there are errors, 0 with warnings only."
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
     parser.add_argument("--no-videos", action="store_true", help="read the tables only")
@@ -300,123 +320,3 @@ def _add(
 
     parser.set_defaults(run=run)
     return parser
-
-
-def _demo(arguments: Arguments) -> None:
-    from ava_detect.commands.demo import run_demo
-
-    run_demo(
-        arguments.output,
-        seed=arguments.seed,
-        proposer=arguments.proposer,
-        overrides=arguments.overrides,
-    )
-
-
-def _download(arguments: Arguments) -> None:
-    from ava_detect.commands.download import download, list_files
-
-    if arguments.list:
-        print(list_files(arguments.what, arguments.output, mirror=arguments.mirror))
-        return
-    print(
-        download(
-            arguments.what,
-            arguments.output,
-            jobs=arguments.jobs,
-            mirror=arguments.mirror,
-            verify=arguments.verify,
-        )
-    )
-
-
-def _prepare(config: Config, _: Arguments) -> None:
-    from ava_detect.commands.prepare import prepare
-
-    print(prepare(config).text())
-
-
-def _doctor(config: Config, arguments: Arguments) -> int:
-    from ava_detect.commands.doctor import doctor
-
-    report = doctor(config, arguments.json, videos=not arguments.no_videos)
-    print(report.text())
-    return 1 if report.has_errors else 0
-
-
-def _train_proposer(config: Config, _: Arguments) -> None:
-    from ava_detect.commands.propose import train_proposer
-
-    print(train_proposer(config))
-
-
-def _propose(config: Config, _: Arguments) -> None:
-    from ava_detect.commands.parallel import run_together
-    from ava_detect.commands.propose import propose
-
-    run_together(lambda: propose(config).text())
-
-
-def _report_proposals(config: Config, _: Arguments) -> None:
-    from ava_detect.commands.proposal_report import report_proposals
-
-    print(report_proposals(config))
-
-
-def _train(config: Config, _: Arguments) -> None:
-    from ava_detect.commands.parallel import run_together
-    from ava_detect.commands.train import train
-
-    run_together(lambda: train(config))
-
-
-def _evaluate(config: Config, _: Arguments) -> None:
-    from ava_detect.commands.evaluate import evaluate
-    from ava_detect.commands.parallel import run_together
-
-    run_together(lambda: evaluate(config))
-
-
-def _export(config: Config, arguments: Arguments) -> None:
-    from ava_detect.commands.export import export
-    from ava_detect.commands.parallel import run_together
-
-    run_together(lambda: export(config, arguments.output_file))
-
-
-def _annotate(arguments: Arguments) -> None:
-    from ava_detect.commands.annotate import Options, annotate
-
-    config = load_config(arguments.config, arguments.overrides)
-    names = ("every", "min_score", "min_person", "seconds")
-    options = Options(**{name: getattr(arguments, name) for name in names})
-    print(annotate(config, arguments.video, arguments.output_file, options))
-
-
-def _convert(arguments: Arguments) -> None:
-    from ava_detect.commands.convert import convert
-
-    if arguments.overrides and arguments.config is None:
-        raise InputError("--config: expected the recipe that the settings change, got none")
-    config = (
-        None if arguments.config is None else load_config(arguments.config, arguments.overrides)
-    )
-    print(convert(arguments.checkpoint, arguments.out, config, arguments.to))
-
-
-def _deploy(config: Config, arguments: Arguments) -> None:
-    from ava_detect.commands.deploy import deploy
-
-    print(deploy(config, arguments.output_file))
-
-
-def _ensemble(arguments: Arguments) -> None:
-    from ava_detect.commands.ensemble import ensemble
-
-    print(ensemble(arguments.files, arguments.output_file, arguments.weights, arguments.mean))
-
-
-def _describe(config: Config, arguments: Arguments) -> None:
-    from ava_detect.commands.describe import describe
-
-    print(describe(config, arguments.size, arguments.json))

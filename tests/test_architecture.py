@@ -46,13 +46,14 @@ DIRECTIONS = {
     "ava_detect.assemble": {"ava_detect", "ava_eval"},
     "ava_detect.pretrained": {"ava_detect", "ava_eval"},
     "ava_detect.commands": {"ava_detect", "ava_eval"},
-    "ava_detect.cli": {"ava_detect.config", "ava_detect.commands", "ava_eval.parser"},
+    "ava_detect.cli": {"ava_detect.config", "ava_detect.dispatch", "ava_eval.parser"},
+    "ava_detect.dispatch": {"ava_detect.config", "ava_detect.commands"},
     "ava_detect.__main__": {"ava_detect.cli"},
     "ava_detect.__init__": {"ava_detect.pretrained"},
 }
 KNOW_CONFIG = (
     *("ava_detect.config", "ava_detect.assemble", "ava_detect.pretrained"),
-    *("ava_detect.commands", "ava_detect.cli"),
+    *("ava_detect.commands", "ava_detect.cli", "ava_detect.dispatch"),
 )
 
 
