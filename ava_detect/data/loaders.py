@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ava_detect.clips.ahead import read_ahead
 from ava_detect.data.batch import ClipBatch, ClipSample, Unreadable, collate
 from ava_detect.data.dataset import ClipDataset
 from ava_detect.data.walk import WalkedClips
@@ -146,7 +147,10 @@ class ClipLoader:
 
     def __iter__(self) -> Iterator[ClipBatch]:
         """Begins at once: DataLoader draws from the global random generator here, not later."""
-        return self._batches(_Loading(self._loader))
+        loading: Iterator[Loaded] = _Loading(self._loader)
+        if self._loader.num_workers == 0 and not self._substitutes:
+            loading = read_ahead(loading)  # a walk needs no other process to overlap
+        return self._batches(loading)
 
     def _batches(self, loading: Iterator[Loaded]) -> Iterator[ClipBatch]:
         for batch, unread in loading:

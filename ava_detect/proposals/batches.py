@@ -1,13 +1,10 @@
-"""Keyframes in batches of one video each, and the frames of these, read ahead of who needs them."""
+"""Keyframes in batches of one video each, and the frames of these."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,8 +12,6 @@ import pandas as pd
 from ava_detect.clips import ClipSource
 from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -126,20 +121,3 @@ def _read_alone(source: ClipSource, video_id: str, frames: Sequence[int | InputE
         except InputError as error:
             images.append(error)
     return images
-
-
-def read_ahead(items: Iterator[Item], count: int = 2) -> Generator[Item, None, None]:
-    """The items, up to ``count`` of which a thread makes before they are asked for.
-
-    What making one raises is raised where that would be yielded. Close the iterator to end the
-    thread before the items do.
-    """
-    end: Any = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as thread:
-        coming = deque(thread.submit(next, items, end) for _ in range(count))
-        try:
-            while (item := coming.popleft().result()) is not end:
-                coming.append(thread.submit(next, items, end))
-                yield item
-        finally:
-            thread.shutdown(cancel_futures=True)

@@ -12,7 +12,8 @@ import pandas as pd
 
 from ava_detect.boxes import clip_boxes
 from ava_detect.clips import ClipSource
-from ava_detect.proposals.batches import Batch, frame_at, make_batches, read_ahead, read_batches
+from ava_detect.clips.ahead import read_ahead
+from ava_detect.proposals.batches import Batch, frame_at, make_batches, read_batches
 from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
 from ava_eval.tables import BOX, PERSON_BOX_COLUMNS

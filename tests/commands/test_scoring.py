@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from ava_detect.inference.detector import Detector
 from ava_eval.tables import BOX
 
 SIZES = {"a": (40, 56), "b": (48, 33), "c": (64, 64)}
+READERS: set[str] = set()
 RECIPE = ["model.depths=[1, 1, 1, 1]", "model.widths=[16, 16, 24, 32]", "data.num_frames=8"]
 
 
@@ -37,6 +40,7 @@ class Noise:
         return self.frames[video_id][frames]
 
     def walk(self, video_id, frames):
+        READERS.add(threading.current_thread().name)
         return iter(self.read(video_id, frames))
 
 
@@ -101,3 +105,11 @@ def test_a_mirrored_clip_of_mirrored_people_scores_like_its_mirror_image(monkeyp
     mirrored = score()["score"]
     assert (plain - mirrored).abs().max() > 1e-3
     np.testing.assert_allclose(flipped, (plain + mirrored) / 2, atol=1e-5)
+
+
+def test_frames_are_decoded_ahead_of_the_network():
+    READERS.clear()
+    score()
+    assert READERS
+    assert all("read-ahead" in name for name in READERS)
+    assert not [thread for thread in threading.enumerate() if "read-ahead" in thread.name]

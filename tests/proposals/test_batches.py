@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_detect.proposals.batches import Batch, make_batches, read_ahead, read_batches, share
+from ava_detect.clips.ahead import read_ahead
+from ava_detect.proposals.batches import Batch, make_batches, read_batches, share
 from ava_detect.timebase import Timebase
 from ava_eval.errors import InputError
 
