@@ -210,6 +210,7 @@ def children_of(parent: int) -> list[int]:
     return [int(path.parent.name) for path in statuses if line in path.read_text()]
 
 
+@pytest.mark.slow
 def test_two_processes_write_what_one_does(straight: Path, world: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert torchrun(world, run).wait(120) == 0, log_of(run)
