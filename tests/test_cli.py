@@ -64,8 +64,11 @@ def test_several_processes_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert main(["describe", "demo/ava"]) == 2
-    assert "torchrun" in capsys.readouterr().err
+    for command in ("describe", "train-proposer"):
+        assert main([command, "demo/ava"]) == 2
+        error = capsys.readouterr().err
+        assert "only propose, train, evaluate and export work as several" in error
+        assert "torchrun" in error
 
 
 def test_show_config(capsys: pytest.CaptureFixture) -> None:

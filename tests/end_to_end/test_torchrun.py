@@ -130,8 +130,6 @@ def test_a_run_goes_on_with_another_number_of_processes(
     assert (first["loss"] - second["loss"]).abs().max() < 1e-5
 
 
-def test_what_cannot_be_shared_is_refused(world: Path, tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_shared_is_refused(world: Path, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"optim\.batch_size: expected a multiple of 2 "):
         run(world, tmp_path, "train", "optim.batch_size=3", processes=2)
-    with pytest.raises(AssertionError, match="only propose, train, evaluate and"):
-        run(world, tmp_path, "train-proposer", processes=2)
