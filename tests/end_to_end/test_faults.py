@@ -327,6 +327,7 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, list[str]]]:
         keeper.communicate()
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_a_run_in_one_line_and_costs_no_checkpoint(
     straight: Path, world: Path, disk: tuple[Path, list[str]], tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def overfit(world: Path, output: Path) -> tuple[float, Config]:
     return evaluate_people(config.model_copy(update={"weights": weights})).result.mean, config
 
 
+@pytest.mark.slow
 def test_one_batch_is_learned_and_every_weight_takes_part(world: Path, tmp_path: Path) -> None:
     mean, config = overfit(world, tmp_path)
     assert mean == 1.0

@@ -147,7 +147,13 @@ def test_training_on_labelled_proposals(world: Path, run: Path, tmp_path: Path) 
     )
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["SIGINT", "kill -9"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGINT, id="SIGINT", marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, id="kill -9"),
+    ],
+)
 def test_an_interrupted_run_ends_where_an_undisturbed_one_does(
     world: Path, run: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
