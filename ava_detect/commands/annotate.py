@@ -23,7 +23,7 @@ from ava_detect.engine.logs import StatusLine
 from ava_detect.inference.annotate import Annotated, Annotator, ClipRule, Eyes
 from ava_detect.inference.detector import Detector
 from ava_detect.inference.tracks import Shown, Tracker
-from ava_detect.proposals.proposer import THINNEST, Proposer
+from ava_detect.proposals.proposer import Proposer, can_show_people
 from ava_detect.timebase import Timebase
 from ava_detect.visualize.actions import Actions
 from ava_detect.visualize.delays import Delays
@@ -250,7 +250,7 @@ def build_eyes(config: Config, proposer: Proposer, detector: Detector, options: 
 
     def find(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         height, width = picture.shape[:2]
-        if min(height, width) < THINNEST * max(height, width):
+        if not can_show_people(picture):
             return np.empty((0, 4)), np.empty(0)
         boxes, scores = proposer.propose([np.ascontiguousarray(picture)])[0]
         boxes = clip_boxes(np.asarray(boxes, np.float64).reshape(-1, 4), width, height)

@@ -137,20 +137,20 @@ def find_people(
             problems = [image for image in images if isinstance(image, InputError)]
             if problems and not skip:
                 raise problems[0]
-            shown = [im for im in images if isinstance(im, np.ndarray) and _can_show_people(im)]
+            shown = [im for im in images if isinstance(im, np.ndarray) and can_show_people(im)]
             boxes = iter(proposer.propose(shown) if shown else ())
             answers = [
                 str(image)
                 if isinstance(image, InputError)
                 else _best_boxes(*next(boxes), image.shape, min_score, max_boxes)
-                if _can_show_people(image)
+                if can_show_people(image)
                 else np.empty((0, 5))
                 for image in images
             ]
             yield Found(batch, tuple(answers))
 
 
-def _can_show_people(image: np.ndarray) -> bool:
+def can_show_people(image: np.ndarray) -> bool:
     """Whether an image is not so thin that resizing would leave nothing of it."""
     return THINNEST * max(image.shape[:2]) <= min(image.shape[:2])
 
