@@ -97,10 +97,45 @@ def _parser() -> argparse.ArgumentParser:
     add = compare.add_argument
     add("--resamples", type=int, default=1000, metavar="N", help="draws (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of the draws (default: %(default)s)")
+    _add_report(commands)
     return parser
 
 
-def _add_inputs(command: argparse.ArgumentParser, scored: str = "scored boxes") -> None:
+def _add_report(commands: argparse._SubParsersAction) -> None:
+    report = commands.add_parser(
+        "report",
+        help="one HTML page: scores, curves, what was lost and the worst errors as pictures",
+        description="Write one self-contained HTML page of an evaluation: the mAP and its "
+        "interval, every class with its curve, where the lost AP went, parts of the data, and the "
+        "worst errors as keyframes with boxes.",
+    )
+    _add_inputs(report, with_json=False)
+    add = report.add_argument
+    add("-o", "--output", metavar="HTML", required=True, help="the page")
+    add("--videos", metavar="DIR", help="the videos, for pictures of the errors")
+    add(
+        "--start",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="the timestamp of a video file's first frame: 0 for whole films (default), 900 for "
+        "the segments that AVA's are cut to",
+    )
+    add(
+        "--beside",
+        metavar="FILE",
+        help="another run: its detections (.csv), the JSON of a score, or a log that has "
+        "'AP@0.5IOU/class: value', as those of PySlowFast and mmaction2",
+    )
+    add("--pictures", type=int, default=60, metavar="N", help="of each kind of error (60)")
+    add("--title", metavar="TEXT", help="of the page")
+    add("--resamples", type=int, default=1000, metavar="N", help="draws (default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="of the draws (default: %(default)s)")
+
+
+def _add_inputs(
+    command: argparse.ArgumentParser, scored: str = "scored boxes", with_json: bool = True
+) -> None:
     """The files and the rules, the same for every command that scores."""
     add = command.add_argument
     add("-g", "--groundtruth", metavar="GT.csv", required=True, help="annotated boxes")
@@ -114,4 +149,5 @@ def _add_inputs(command: argparse.ArgumentParser, scored: str = "scored boxes") 
         default="2020",
         help="whose rules: the official script of a year, or a toolbox (default: %(default)s)",
     )
-    add("--json", metavar="FILE", help="write everything as JSON too")
+    if with_json:
+        add("--json", metavar="FILE", help="write everything as JSON too")

@@ -116,6 +116,7 @@ def run_demo(
             "proposals": str(proposals.path.relative_to(folder)),
             "weights": str(weights.relative_to(folder)),
             "preview": str(scored.preview.relative_to(folder)),
+            "report": str(scored.report.relative_to(folder)),
         },
         "seed": seed,
         "proposer": proposer,

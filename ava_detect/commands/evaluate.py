@@ -16,16 +16,16 @@ from ava_detect.commands.evaluate_videos import evaluate_videos
 from ava_detect.commands.facts import inputs, skipped_facts
 from ava_detect.commands.people import boxes_to_score
 from ava_detect.commands.preview import save_preview
+from ava_detect.commands.report import save_report
 from ava_detect.commands.scoring import open_detector, score_people
 from ava_detect.config import Config
 from ava_detect.data.batch import Unreadable
 from ava_detect.data.loaders import count_by_video, unread_text
 from ava_detect.engine import distributed
-from ava_eval import FrameMap
-from ava_eval import evaluate as frame_map
 from ava_eval.atomic import atomic_path, require_writable
 from ava_eval.errors import InputError
 from ava_eval.files import write_detections
+from ava_eval.frame_map import FrameMap, frame_map, score_tables
 from ava_eval.summary import summary
 
 
@@ -37,16 +37,23 @@ class Evaluation:
     detections: Path
     metrics: Path
     preview: Path
+    report: Path
     unread: list[Unreadable]
 
     def text(self) -> str:
         """What a person reads: AP per class, the mAP and the files."""
-        files = {name: getattr(self, name) for name in ("detections", "metrics", "preview")}
+        files = {
+            name: getattr(self, name) for name in ("detections", "metrics", "preview", "report")
+        }
         told = [f"{name:<12}{path}" for name, path in files.items() if path.is_file()]
         lines = [summary(self.result), "", *told]
         if self.unread:
-            lines.append(unread_text(count_by_video(self.unread), "their people count as missed"))
+            lines.append(self.unread_text())
         return "\n".join(lines)
+
+    def unread_text(self) -> str:
+        """What could not be read, and what that means."""
+        return unread_text(count_by_video(self.unread), "their people count as missed")
 
 
 def evaluate(config: Config) -> str:
@@ -57,7 +64,7 @@ def evaluate(config: Config) -> str:
 
 
 def evaluate_people(config: Config, videos: ClipSource | None = None, name: str = "") -> Evaluation:
-    """Score a labelled split; write `detections.csv`, `metrics.json` and `preview.png`.
+    """Score a labelled split; write `detections.csv`, `metrics.json`, `preview.png`, `report.html`.
 
     ``videos``: a source that is open already. ``name`` goes into the names of the files.
     """
@@ -72,19 +79,22 @@ def evaluate_people(config: Config, videos: ClipSource | None = None, name: str 
     if unread and detections.empty:
         told = unread_text(count_by_video(unread), "nothing is left to score")
         raise InputError(f"{told}; the first: {unread[0].reason}")
-    result = frame_map(
+    scored, classes = score_tables(
         data.annotations, detections, build_eval_label_map(config), keyframes=data.keyframes
     )
     suffix = f"_{name}" if name else ""
     done = Evaluation(
-        result,
+        frame_map(scored, classes),
         detections=config.output / f"detections{suffix}.csv",
         metrics=config.output / f"metrics{suffix}.json",
         preview=config.output / f"preview{suffix}.png",
+        report=config.output / f"report{suffix}.html",
         unread=unread,
     )
     if distributed.is_main():
         _write(config, videos, done, detections)
+        warnings = [done.unread_text()] if unread else []
+        save_report(config, videos, scored, classes, done.report, warnings)
     return done
 
 

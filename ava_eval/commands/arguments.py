@@ -16,18 +16,33 @@ _MOST_RESAMPLES = 100_000
 
 def load(arguments: argparse.Namespace, files: int = 1) -> tuple[Inputs, Protocol]:
     """The inputs and the rules that the arguments name, with as many ``files`` of detections."""
-    protocol, detections = get_protocol(arguments.protocol), arguments.detections
-    if len(detections) != files:
-        hint = "; 'ava-eval compare' compares two" if files == 1 else "; give -d A.csv -d B.csv"
-        raise InputError(f"-d: expected {count(files, 'file')}, got {len(detections)}{hint}")
+    require_files(arguments, files, "'ava-eval compare' compares two")
+    return load_files(
+        arguments, arguments.detections, arguments.json, digests=arguments.json is not None
+    )
+
+
+def require_files(arguments: argparse.Namespace, files: int, remedy_for_more: str) -> None:
+    """Raise ``InputError`` for another number of files of detections."""
+    got = len(arguments.detections)
+    if got != files:
+        hint = remedy_for_more if files == 1 else "give -d A.csv -d B.csv"
+        raise InputError(f"-d: expected {count(files, 'file')}, got {got}; {hint}")
+
+
+def load_files(
+    arguments: argparse.Namespace, detections: list[str], output: str | None, *, digests: bool
+) -> tuple[Inputs, Protocol]:
+    """The inputs with these ``detections`` and the rules; ``output`` must be none of them."""
+    protocol = get_protocol(arguments.protocol)
     others = (arguments.groundtruth, arguments.labelmap, arguments.excluded)
-    require_new_file(arguments.json, [*detections, *others])
+    require_new_file(output, [*detections, *others])
     inputs = read_inputs(
         arguments.groundtruth,
         detections,
         arguments.labelmap,
         arguments.excluded,
-        digests=arguments.json is not None,
+        digests=digests,
         progress=True,
     )
     return inputs, protocol

@@ -10,18 +10,11 @@ from ava_eval.commands.arguments import load
 from ava_eval.commands.output import warn, write_json
 from ava_eval.diagnosis import CAUSES, Diagnosis
 from ava_eval.diagnosis import diagnose as explain
+from ava_eval.diagnosis.causes import MEANING
 from ava_eval.diagnosis.slices import FREQUENCIES, SIZES
 from ava_eval.notices import notices
 from ava_eval.text import number
 
-_TOLD = {
-    "localisation": "the box is beside the person (overlap 0.1 to 0.5)",
-    "class": "on the person, but another action",
-    "both": "beside the person and another action",
-    "duplicate": "a person found twice for one action",
-    "background": "nobody is there",
-    "missed": "the person was not detected",
-}
 _LINES = 10
 
 
@@ -59,7 +52,7 @@ def _causes(diagnosis: Diagnosis) -> str:
         place = CAUSES.index(cause)
         lines.append(
             f"{cause:<14}{number(share[cause]):>8}{number(alone[cause]):>8}"
-            f"{false_positives[place]:>12}{missed[place]:>9}  {_TOLD[cause]}"
+            f"{false_positives[place]:>12}{missed[place]:>9}  {MEANING[cause]}"
         )
     total = sum(share.values())
     lines.append(

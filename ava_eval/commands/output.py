@@ -15,14 +15,14 @@ from ava_eval.progress import Progress
 
 
 def require_new_file(path: str | None, inputs: Sequence[str | None]) -> None:
-    """Raise ``InputError`` when JSON cannot be written or would replace an input."""
+    """Raise ``InputError`` when a result cannot be written or would replace an input."""
     if path is None:
         return
     require_writable(path)
     for other in inputs:
         exist = other is not None and Path(other).exists() and Path(path).exists()
         if exist and Path(path).samefile(str(other)):
-            raise InputError(f"--json {path}: expected a file that is not also read")
+            raise InputError(f"{path}: expected a file for the result that is not also read")
 
 
 def write_json(path: str, answer: dict[str, Any], indent: int | None = 1) -> None:

@@ -29,7 +29,8 @@ class Diagnosis:
 
     ``losses`` are by class and cause, in the order of ``CAUSES``; their ``share`` adds up, over the
     causes, to 1 - AP. ``slices`` hold the mAP of parts: ``group``, ``size``, ``people`` and
-    ``frequency``. ``oracles`` are described in ``oracles.py``.
+    ``frequency``. ``oracles`` are described in ``oracles.py``. ``people`` and ``causes`` are what
+    single errors can be looked up in.
     """
 
     result: FrameMap
@@ -37,6 +38,8 @@ class Diagnosis:
     slices: dict[str, list[dict[str, Any]]]
     confusions: list[Confusion]
     oracles: dict[str, float]
+    people: People
+    causes: Causes
 
     def share(self, some: np.ndarray | None = None) -> dict[str, float]:
         """What each cause costs the mAP, over all classes or those of a mask."""
@@ -118,4 +121,6 @@ def diagnose(scored: Scored, classes: Classes) -> Diagnosis:
         },
         confusions(scored, people, causes, classes),
         oracles(scored, people, classes),
+        people,
+        causes,
     )

@@ -42,6 +42,14 @@ from ava_eval.scoring import Scored
 CAUSES = ("localisation", "class", "both", "duplicate", "background", "missed")
 LOCALISATION, CLASS, BOTH, DUPLICATE, BACKGROUND, MISSED = range(6)
 RIGHT = -1
+MEANING = {
+    "localisation": "the box is beside the person (overlap 0.1 to 0.5)",
+    "class": "on the person, but another action",
+    "both": "beside the person and another action",
+    "duplicate": "a person found twice for one action",
+    "background": "nobody is there",
+    "missed": "the person was not detected",
+}
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def confusions(scored: Scored, people: People, causes: Causes, classes: Classes)
     kind_of = np.full(len(classes), -1)
     for number, name in enumerate(GROUPS):
         kind_of[classes.group(name)] = number
-    first, labels = _labels(people)
+    first, labels = people.actions
     found = []
     for place, rows in enumerate(scored.rows_of_class):
         best = np.argsort(-scored.scores[rows], kind="stable")[: scored.num_truth[place]]
@@ -44,10 +44,3 @@ def confusions(scored: Scored, people: People, causes: Causes, classes: Classes)
                 ids = int(classes.ids[place]), int(classes.ids[other])
                 found.append(Confusion(*ids, int(counts[other]), len(best)))
     return sorted(found, key=lambda pair: -pair.rows)
-
-
-def _labels(people: People) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct actions of the people, and where those of each begin."""
-    key = np.unique(people.key(people.truth.box, people.truth.action))
-    first = np.searchsorted(key, np.arange(len(people.truth.keyframe) + 1) * people.num_actions)
-    return first, key % people.num_actions

@@ -76,6 +76,13 @@ class People:
         return box.astype(np.int64) * self.num_actions + action
 
     @cached_property
+    def actions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where those of each person begin, i64[P+1], in the distinct actions of the people."""
+        key = np.unique(self.key(self.truth.box, self.truth.action))
+        first = np.searchsorted(key, np.arange(len(self.truth.keyframe) + 1) * self.num_actions)
+        return first, key % self.num_actions
+
+    @cached_property
     def touching_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Each pair of ``touching`` with each row of the ground truth of its person: the number of
         the pair and the row, both i64."""

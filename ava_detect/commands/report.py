@@ -1,0 +1,51 @@
+"""The page of an evaluation, with keyframes of its own videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ava_detect.assemble import build_timebase
+from ava_detect.clips import ClipSource
+from ava_detect.commands.facts import inputs
+from ava_detect.config import Config, dump_config
+from ava_detect.proposals.proposer import read_frame
+from ava_eval.atomic import atomic_path
+from ava_eval.classes import Classes
+from ava_eval.report import About, evaluation_page
+from ava_eval.scoring import Scored
+
+
+def save_report(
+    config: Config,
+    videos: ClipSource,
+    scored: Scored,
+    classes: Classes,
+    path: Path,
+    warnings: Sequence[str] = (),
+) -> None:
+    """Write the page of one evaluation; see ``ava_eval.report``."""
+    timebase = build_timebase(config)
+
+    def frame(video_id: str, timestamp: float) -> np.ndarray:
+        return read_frame(videos, timebase, video_id, timestamp)
+
+    evaluation = config.evaluation
+    about = About(
+        title=f"Evaluation of {config.output}",
+        files=inputs(config),
+        settings={
+            "split": config.split,
+            "boxes": evaluation.boxes,
+            "score": "action × person" if evaluation.multiply_person_score else "action",
+            "precision": config.precision,
+        },
+        config=dump_config(config),
+        warnings=[*warnings],
+        packages=("torch", "torchvision"),
+    )
+    page = evaluation_page(scored, classes, about, frames=frame)
+    with atomic_path(path) as temporary:
+        temporary.write_text(page.html, encoding="utf-8")
