@@ -115,6 +115,7 @@ def build_parser() -> CommandParser:
         dispatch.train,
         "train the action detector; the same command again resumes",
     )
+    _add_report_training(commands)
     evaluate = _add(
         commands,
         "evaluate",
@@ -145,6 +146,21 @@ def build_parser() -> CommandParser:
     _add_deploy(commands)
     _add_ensemble(commands)
     return parser
+
+
+def _add_report_training(commands: argparse._SubParsersAction) -> None:
+    summary = "the page of a training run with its curves, also while it is at work"
+    parser = commands.add_parser(
+        "report-training",
+        help=summary,
+        description=f"{summary}. `train` writes it at its end.",
+        epilog="example: ava-detect report-training runs/first",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the run's `output`")
+    parser.add_argument(
+        "-o", "--output-file", type=Path, metavar="HTML", help="(DIR/training.html)"
+    )
+    parser.set_defaults(run=dispatch.report_training)
 
 
 def _add_annotate(commands: argparse._SubParsersAction) -> None:

@@ -78,6 +78,12 @@ def train(config: Config, _: Arguments) -> None:
     run_together(lambda: train(config))
 
 
+def report_training(arguments: Arguments) -> None:
+    from ava_detect.commands.training_report import report_training
+
+    print(report_training(arguments.folder, arguments.output_file))
+
+
 def evaluate(config: Config, _: Arguments) -> None:
     from ava_detect.commands.evaluate import evaluate
     from ava_detect.commands.parallel import run_together

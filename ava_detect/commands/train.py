@@ -37,6 +37,7 @@ from ava_detect.commands.tasks import (
     people_of,
     training_samples,
 )
+from ava_detect.commands.training_report import report_training
 from ava_detect.config import Config, dump_config
 from ava_detect.data.dataset import Sampling
 from ava_detect.data.keyframes import Keyframe
@@ -154,6 +155,8 @@ def _train(config: Config, videos: ClipSource | None) -> Path:
     if batches.skipped:
         _log.warning("%s", unread_text(batches.skipped, "replaced by others"))
     run.save_final(final)
+    if distributed.is_main():
+        _log.info("%s", report_training(config.output))
     return final
 
 

@@ -31,11 +31,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Axis:
-    """What is shown along it; without bounds, those of the points."""
+    """What is shown along it; without bounds, those of the points.
+
+    It ends at a round number, or, if ``tight``, with the points.
+    """
 
     label: str
     low: float | None = None
     high: float | None = None
+    tight: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,10 @@ def chart(title: str, x: Axis, y: Axis, lines: Sequence[Line]) -> Chart:
     lines = [line for line in lines if len(line.points)]
     points = np.array([point for line in lines for point in line.points], float).reshape(-1, 2)
     points = points[np.isfinite(points).all(axis=1)]
-    x_ticks = _ticks(*_bounds(x, points[:, 0]))
-    y_ticks = _ticks(*_bounds(y, points[:, 1]))
-    across = _scale(x_ticks, LEFT, WIDTH - RIGHT)
-    up = _scale(y_ticks, HEIGHT - BOTTOM, TOP)
+    x_ends, x_ticks = _marked(x, points[:, 0])
+    y_ends, y_ticks = _marked(y, points[:, 1])
+    across = _scale(x_ends, LEFT, WIDTH - RIGHT)
+    up = _scale(y_ends, HEIGHT - BOTTOM, TOP)
     placed = [[(across(a), up(b)) for a, b in line.points] for line in lines]
     return Chart(
         title,
@@ -85,6 +89,15 @@ def chart(title: str, x: Axis, y: Axis, lines: Sequence[Line]) -> Chart:
         [(across(tick), _text(tick, x_ticks)) for tick in x_ticks],
         [(up(tick), _text(tick, y_ticks)) for tick in y_ticks],
     )
+
+
+def _marked(axis: Axis, values: np.ndarray) -> tuple[tuple[float, float], list[float]]:
+    """The ends of an axis, and its ticks."""
+    low, high = _bounds(axis, values)
+    ticks = _ticks(low, high)
+    if axis.tight:
+        return (low, high), [tick for tick in ticks if low <= tick <= high]
+    return (ticks[0], ticks[-1]), ticks
 
 
 def _bounds(axis: Axis, values: np.ndarray) -> tuple[float, float]:
@@ -104,8 +117,8 @@ def _ticks(low: float, high: float) -> list[float]:
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def _scale(ticks: list[float], start: float, end: float) -> Callable[[float], float]:
-    low, high = ticks[0], ticks[-1]
+def _scale(ends: tuple[float, float], start: float, end: float) -> Callable[[float], float]:
+    low, high = ends
 
     def place(value: float) -> float:
         return round(start + (value - low) / (high - low) * (end - start), 1)

@@ -230,6 +230,9 @@ def test_ticks_are_round_and_hold_the_points() -> None:
     x, y = map(float, drawn.paths[0][1:].split("L")[0].split())
     assert left < x < right
     assert top < y < bottom
+    tight = chart("c", Axis("x", 0, tight=True), Axis("y"), [Line("a", [(0, 1), (130, 2)])])
+    assert [text for _, text in tight.x_ticks] == ["0", "50", "100"]
+    assert tight.paths[0].split("L")[1].split()[0] == str(right)
     gap = chart("c", Axis("x"), Axis("y"), [Line("a", [(0, 1), (1, float("nan")), (2, 2)])])
     assert gap.paths[0].count("M") == 2
     assert chart("c", Axis("x"), Axis("y"), []).paths == []

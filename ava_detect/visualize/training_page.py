@@ -1,0 +1,157 @@
+"""The page of a training run, from what it left in its folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ava_eval.errors import InputError
+from ava_eval.report import About
+from ava_eval.report.charts import Axis, Chart, Line, Point, chart
+from ava_eval.report.page import render, versions
+
+METRICS, VAL = "metrics.jsonl", "val_"
+MOST_POINTS = 300
+
+Figures = Mapping[str, Any]
+
+
+def training_page(folder: Path) -> str:
+    """One HTML file that needs no other: the curves of a run, its starts, data and settings.
+
+    Raises ``InputError`` where the folder has no ``metrics.jsonl`` of a training.
+    """
+    lines = read_metrics(folder / METRICS)
+    train = [line for line in lines if not any(name.startswith(VAL) for name in line)]
+    val = [line for line in lines if any(name.startswith(VAL) for name in line)]
+    if not train:
+        raise InputError(f"{folder / METRICS}: expected the lines of a training, there are none")
+    config, starts = folder / "config.yaml", _read_json(folder / "starts.json", [])
+    data = _read_json(folder / "data.json", {})
+    about = About(
+        f"Training of {folder}",
+        [
+            {"role": "annotations", "path": path, "sha256": digest}
+            for path, digest in data.get("files", {}).items()
+        ],
+        config=config.read_text(encoding="utf-8") if config.is_file() else "",
+    )
+    return render(
+        "training.html",
+        "ava_detect.visualize",
+        about=about,
+        last=train[-1],
+        best=_best(val),
+        data={name: data[name] for name in ("videos", "clips", "people") if name in data},
+        charts=_charts(train, val),
+        evaluations=[(line["step"], _own(line)) for line in val],
+        names=list(dict.fromkeys(name for line in val for name in _own(line))),
+        starts=starts,
+        settings={"metrics": f"{len(train)} lines", "steps": str(train[-1]["step"])},
+        versions=versions("torch", "torchvision"),
+    )
+
+
+def read_metrics(path: Path) -> list[Figures]:
+    """The lines of a ``metrics.jsonl``; a last one that is being written is left out.
+
+    Raises ``InputError`` where a line is no JSON object with a step.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected the folder of a training, which has a {METRICS}")
+    texts = path.read_text(encoding="utf-8").split("\n")
+    lines = []
+    for number, text in enumerate(texts[:-1], start=1):  # behind the last newline is no line yet
+        try:
+            line = json.loads(text)
+            if not isinstance(line["step"], int):
+                raise ValueError("step is no number")
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}:{number}: expected a JSON object with a step: {error}"
+            ) from error
+        lines.append(line)
+    return lines
+
+
+def _read_json(path: Path, default: Any) -> Any:
+    if not path.is_file():
+        return default
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON: {error}") from error
+
+
+def _own(line: Figures) -> dict[str, Any]:
+    """The figures of an evaluation, by their names there."""
+    return {name.removeprefix(VAL): line[name] for name in line if name.startswith(VAL)}
+
+
+def _best(val: Sequence[Figures]) -> tuple[str, float, int] | None:
+    """The first figure of the evaluations, where it was best, and after which step."""
+    known = [
+        (name, value, line["step"])
+        for line in val
+        for name, value in list(_own(line).items())[:1]
+        if value is not None
+    ]
+    return max(known, key=lambda one: one[1], default=None)
+
+
+def _charts(train: Sequence[Figures], val: Sequence[Figures]) -> list[Chart]:
+    steps = Axis("step", 0, tight=True)
+    charts = [
+        chart("Loss over steps", steps, Axis("loss"), [_line("loss", "loss", train)]),
+        chart("Learning rate over steps", steps, Axis("learning rate", 0),
+              [_line("learning rate", "lr", train)]),
+        chart("Seconds of a step", steps, Axis("seconds", 0), [
+            _line("a step", "step_s", train),
+            _line("of these, waiting for data", "data_s", train, style=2, dashed=True),
+        ]),
+        chart("Clips per second", steps, Axis("clips per second", 0),
+              [_line("clips per second", "clips_per_s", train)]),
+        chart("Memory at most", steps, Axis("memory, GB", 0),
+              [_line("memory", "memory_gb", train)]),
+    ]  # fmt: skip
+    if val:
+        names = list(dict.fromkeys(name for line in val for name in line if name.startswith(VAL)))
+        lines = [
+            Line(name.removeprefix(VAL), list(_points(name, val)), 1 + place % 4, place > 0, True)
+            for place, name in enumerate(names)
+        ]
+        charts.insert(1, chart("Figures of the evaluations", steps, Axis("evaluations", 0), lines))
+    if train[-1].get("skipped_clips"):
+        skipped = _line("skipped", "skipped_clips", train)
+        charts.append(chart("Clips that could not be read", steps, Axis("skipped", 0), [skipped]))
+    return charts
+
+
+def _line(
+    label: str, name: str, lines: Sequence[Figures], style: int = 1, dashed: bool = False
+) -> Line:
+    return Line(label, thinned(list(_points(name, lines))), style, dashed)
+
+
+def _points(name: str, lines: Iterable[Figures]) -> Iterable[Point]:
+    """Steps and figures; what is not known is a gap."""
+    for line in lines:
+        if name in line:
+            value = line[name]
+            yield float(line["step"]), math.nan if value is None else float(value)
+
+
+def thinned(points: Sequence[Point]) -> list[Point]:
+    """At most ``MOST_POINTS``: means of as many neighbours as that takes, but for the last few."""
+    size = -(-len(points) // MOST_POINTS)
+    if size <= 1:
+        return list(points)
+    answer = []
+    for first in range(0, len(points), size):
+        some = points[first : first + size]
+        known = [value for _, value in some if math.isfinite(value)]
+        answer.append((some[-1][0], sum(known) / len(known) if known else math.nan))
+    return answer
