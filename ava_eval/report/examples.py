@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -50,25 +51,25 @@ def examples(
     scored: Scored, diagnosis: Diagnosis, classes: Classes, most: int = 60
 ) -> list[Example]:
     """Up to ``most`` errors of each kind: the surest detections that are wrong, and the largest
-    people that no box lies on. Classes take turns, and keyframes occur once."""
+    people that no box lies on. Kinds and classes take turns, and keyframes occur once."""
     people = diagnosis.people
     seen = set[int]()
-    chosen = []
+    by_kind = []
     for kind in KINDS:
         if kind == "missed person":
             queues, keyframe = _missed(people), people.truth.keyframe
         else:
             queues = _wrong(scored, diagnosis, confused=kind == "confusion")
             keyframe = people.found.keyframe_of_row
-        some = 0
+        chosen = list[Example]()
         for row in _in_turns(queues):
-            if some == most:
+            if len(chosen) == most:
                 break
             if int(keyframe[row]) not in seen:
                 seen.add(int(keyframe[row]))
                 chosen.append(_example(kind, row, scored, diagnosis, classes))
-                some += 1
-    return chosen
+        by_kind.append(chosen)
+    return [one for turn in itertools.zip_longest(*by_kind) for one in turn if one is not None]
 
 
 def _wrong(scored: Scored, diagnosis: Diagnosis, *, confused: bool) -> Iterator[np.ndarray]:

@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
+from ava_eval import read_annotations, read_detections, read_label_map
 from ava_eval.average_precision import average_precision
 from ava_eval.classes import Classes
 from ava_eval.cli import main
 from ava_eval.diagnosis import diagnose
 from ava_eval.errors import InputError
 from ava_eval.frame_map import score_tables
+from ava_eval.report import About, evaluation_page
 from ava_eval.report.charts import Axis, Line, chart
 from ava_eval.report.curves import precision_recall
 from ava_eval.report.examples import examples
@@ -188,6 +190,20 @@ def test_mistakes(words: list[str], told: str, files: Path, capsys) -> None:
     assert told in error
     assert error.count("\n") == 1
     assert not (files / "out.html").exists()
+
+
+def test_a_page_stays_small(files: Path) -> None:
+    tables = read_annotations("gt.csv"), read_detections("det.csv"), read_label_map("labels.pbtxt")
+    rng = np.random.default_rng(0)
+
+    def noise(video_id: str, timestamp: float) -> np.ndarray:  # compresses worst of all
+        return rng.integers(0, 256, (2000, 720, 3), np.uint8)
+
+    scored, classes = score_tables(*tables)
+    page = evaluation_page(scored, classes, About("noise"), frames=noise, resamples=10)
+    assert 3e6 < len(page.html) < 5e6
+    kinds = set(re.findall(r'data-kind="(.*?)"', page.html))
+    assert kinds == {"false positive", "confusion", "missed person"}
 
 
 def test_a_wrong_start_is_told(files: Path, capsys) -> None:
