@@ -81,16 +81,11 @@ def train(config: Config, _: Arguments) -> None:
 
 
 def _require_weights(config: Config) -> None:
-    """Raise InputError for a checkpoint that is not there; before anything that takes long."""
+    """Raise InputError where no checkpoint is named; before anything that takes long."""
     if config.weights is None:
         raise InputError(
             "weights: expected weights=FILE, the checkpoint to use, got none; `ava-detect train`"
             " writes one, OUTPUT/final.pt"
-        )
-    if not config.weights.exists():
-        raise InputError(
-            f"weights: {config.weights}: no such file; `ava-detect train` writes one,"
-            " OUTPUT/final.pt"
         )
 
 

@@ -38,7 +38,6 @@ MISTAKES = [
     (f"ava-detect export {AVA} -o x.csv", "got none; `ava-detect train` writes one"),
     (f"ava-detect annotate a.mp4 {AVA} -o b.mp4", "weights: expected weights=FILE"),
     (f"ava-detect deploy {AVA} -o x.onnx", "weights: expected weights=FILE"),
-    (f"ava-detect evaluate {AVA} weights=no.pt", "weights: no.pt: no such file; `ava-detect"),
     (f"ava-detect train {AVA} data.root=none", "data.root: none: no such folder; set data.root="),
     (f"ava-detect propose {AVA} data.root=none", "data.root: none: no such folder; set data.root="),
     (f"ava-detect train {AVA} data.root=folder", "folder/videos: no such folder; set data.root"),
