@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 
 from ava_detect.config import Config, load_config
+from ava_eval.atomic import require_writable
 from ava_eval.errors import InputError
 
 Arguments = argparse.Namespace
 
 
 def demo(arguments: Arguments) -> None:
+    require_writable(arguments.output / "summary.json")
     from ava_detect.commands.demo import run_demo
 
     run_demo(
@@ -84,7 +86,17 @@ def report_training(arguments: Arguments) -> None:
     print(report_training(arguments.folder, arguments.output_file))
 
 
+def _require_weights(config: Config) -> None:
+    """Raise InputError where no checkpoint is named; before anything that takes long."""
+    if config.weights is None:
+        raise InputError(
+            "weights: expected weights=FILE, the checkpoint to use, got none; `ava-detect train`"
+            " writes one, OUTPUT/final.pt"
+        )
+
+
 def evaluate(config: Config, _: Arguments) -> None:
+    _require_weights(config)
     from ava_detect.commands.evaluate import evaluate
     from ava_detect.commands.parallel import run_together
 
@@ -92,16 +104,17 @@ def evaluate(config: Config, _: Arguments) -> None:
 
 
 def export(config: Config, arguments: Arguments) -> None:
+    _require_weights(config)
     from ava_detect.commands.export import export
     from ava_detect.commands.parallel import run_together
 
     run_together(lambda: export(config, arguments.output_file))
 
 
-def annotate(arguments: Arguments) -> None:
+def annotate(config: Config, arguments: Arguments) -> None:
+    _require_weights(config)
     from ava_detect.commands.annotate import Options, annotate
 
-    config = load_config(arguments.config, arguments.overrides)
     names = ("every", "min_score", "min_person", "seconds")
     options = Options(**{name: getattr(arguments, name) for name in names})
     print(annotate(config, arguments.video, arguments.output_file, options))
@@ -119,6 +132,7 @@ def convert(arguments: Arguments) -> None:
 
 
 def deploy(config: Config, arguments: Arguments) -> None:
+    _require_weights(config)
     from ava_detect.commands.deploy import deploy
 
     print(deploy(config, arguments.output_file))

@@ -20,13 +20,15 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{target}: the folder cannot be made: {error.strerror}") from error
+        raise InputError(
+            f"{target}: the folder cannot be made: {error.strerror}; name another for the output"
+        ) from error
     if target.is_dir():
         raise InputError(f"{target}: expected the name of a file, got a folder")
     if target.exists() and not target.is_file():  # a device or a pipe would become a file
         raise InputError(f"{target}: expected the name of a file, got a device or pipe")
     if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise InputError(f"{target}: the folder is not writable")
+        raise InputError(f"{target}: the folder is not writable; name another for the output")
 
 
 @contextmanager

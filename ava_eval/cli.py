@@ -9,9 +9,12 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from ava_eval.errors import InputError
+from ava_eval.completion import SHELLS
+from ava_eval.errors import InputError, one_line
 from ava_eval.parser import CommandParser
 from ava_eval.protocol import PROTOCOLS, TIES
+
+FILES = "-g ava_val_v2.2.csv -d detections.csv -l ava_60.pbtxt"  # of the examples
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that it cannot show must not stop us
             stream.reconfigure(errors="backslashreplace")
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     try:
         # A command is loaded when it runs, so that ``--help`` answers at once.
         command = import_module(f"ava_eval.commands.{arguments.command}")
@@ -34,22 +37,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 128 + 2
     except (InputError, OSError) as error:
-        message = str(error).replace("\n", "\\n")
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
+    """The parser of all commands."""
     parser = CommandParser(
-        prog="ava-eval", description="Scores spatio-temporal action detections (AVA)."
+        prog="ava-eval",
+        description="Scores spatio-temporal action detections (AVA).",
+        epilog='Completion, in ~/.bashrc: eval "$(ava-eval completion bash)"',
+        example=f"ava-eval score {FILES}",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     score = commands.add_parser(
         "score",
-        help="AVA's frame-mAP at an overlap of 0.5, by the rules of a published evaluation",
+        help="AVA's frame-mAP, by the rules of a published evaluation",
         description="AVA's frame-mAP at an overlap of 0.5, as the official script of the "
         "ActivityNet challenge computes it, or another published evaluation. CSV files may be "
         ".gz.",
+        example=f"ava-eval score {FILES} --json scores.json",
     )
     _add_inputs(score)
     score.add_argument(
@@ -69,9 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, metavar="N", help="of the draws (default: %(default)s)")
     validate = commands.add_parser(
         "validate",
-        help="every violation of the rules of a challenge file, with its lines",
+        help="all that breaks the rules of a challenge file, with lines",
         description="Check a challenge file (a CSV of detections) against every rule at once. "
         "Exits with 0 when it is valid, 1 when not.",
+        example="ava-eval validate -d test.csv -l ava_60.pbtxt",
     )
     add = validate.add_argument
     add("-d", "--detections", metavar="DET.csv", required=True, help="the file to check")
@@ -81,33 +89,45 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", metavar="FILE", help="write everything as JSON too")
     diagnose = commands.add_parser(
         "diagnose",
-        help="where the lost AP went: causes, slices, confusions, what perfect parts would give",
+        help="where the lost AP went: causes, slices, confusions",
         description="Explain a frame-mAP: what each cause of errors costs (the costs add up to "
         "1 - mAP), the mAP by kind of action, size, crowd and frequency, confused actions, and "
         "what perfect boxes or perfect classes would give.",
+        example=f"ava-eval diagnose {FILES}",
     )
     _add_inputs(diagnose)
     compare = commands.add_parser(
         "compare",
-        help="two files: what changed, with intervals, and the classes that moved",
+        help="two files: what changed, with intervals",
         description="Compare two files of detections, -d A.csv -d B.csv: the difference of mAP "
         "and of each AP with 95% intervals from a paired bootstrap over videos.",
+        example="ava-eval compare -g ava_val_v2.2.csv -l ava_60.pbtxt -d A.csv -d B.csv",
     )
     _add_inputs(compare, "scored boxes; give it twice, A and B")
     add = compare.add_argument
     add("--resamples", type=int, default=1000, metavar="N", help="draws (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of the draws (default: %(default)s)")
     _add_report(commands)
+    completion = commands.add_parser(
+        "completion",
+        help="make the shell complete commands, options and files",
+        description="Print what makes a shell complete commands, options and files. To have it "
+        "always: echo 'eval \"$(ava-eval completion bash)\"' >> ~/.bashrc",
+        example='eval "$(ava-eval completion bash)"',
+    )
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash or zsh")
+    completion.set_defaults(program=parser)
     return parser
 
 
 def _add_report(commands: argparse._SubParsersAction) -> None:
     report = commands.add_parser(
         "report",
-        help="one HTML page: scores, curves, what was lost and the worst errors as pictures",
+        help="a page: scores, curves, the worst errors as pictures",
         description="Write one self-contained HTML page of an evaluation: the mAP and its "
         "interval, every class with its curve, where the lost AP went, parts of the data, and the "
         "worst errors as keyframes with boxes.",
+        example=f"ava-eval report {FILES} --videos videos -o report.html",
     )
     _add_inputs(report, with_json=False)
     add = report.add_argument

@@ -35,3 +35,11 @@ class InputError(ValueError):
             shown = repr(got)
             text += f", got {shown if len(shown) <= 80 else shown[:77] + '...'}"
         return cls(f"{text}; {remedy}" if remedy else text)
+
+
+def one_line(error: Exception) -> str:
+    """What a command prints of an error: one line, without the numbers of the system's errors."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    return text.replace("\n", "\\n")

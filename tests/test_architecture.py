@@ -46,14 +46,21 @@ DIRECTIONS = {
     "ava_detect.assemble": {"ava_detect", "ava_eval"},
     "ava_detect.pretrained": {"ava_detect", "ava_eval"},
     "ava_detect.commands": {"ava_detect", "ava_eval"},
-    "ava_detect.cli": {"ava_detect.config", "ava_detect.dispatch", "ava_eval.parser"},
+    "ava_detect.cli": {"ava_detect.parsers"},
+    "ava_detect.parsers": {
+        "ava_detect.completion",
+        "ava_detect.config",
+        "ava_detect.dispatch",
+        "ava_eval.parser",
+    },
+    "ava_detect.completion": {"ava_detect.config", "ava_eval.completion"},
     "ava_detect.dispatch": {"ava_detect.config", "ava_detect.commands"},
     "ava_detect.__main__": {"ava_detect.cli"},
     "ava_detect.__init__": {"ava_detect.pretrained"},
 }
 KNOW_CONFIG = (
     *("ava_detect.config", "ava_detect.assemble", "ava_detect.pretrained"),
-    *("ava_detect.commands", "ava_detect.cli", "ava_detect.dispatch"),
+    *("ava_detect.commands", "ava_detect.parsers", "ava_detect.completion", "ava_detect.dispatch"),
 )
 
 

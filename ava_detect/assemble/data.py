@@ -83,6 +83,9 @@ def build_originals(config: Config, split: str) -> VideoLibrary:
     section, root = split_section(config, split), config.data.root
     folders = tuple(root / folder for folder in section.videos)
     if section.frame_list is None:
+        for folder in folders:
+            if not folder.is_dir():
+                raise _missing(f"data.{split}.videos", folder, root, "folder")
         return _library(config, folders)
     listed = read_frame_list(root / section.frame_list, folders[0], config.data.timebase.fps)
     return _library(config, (), listed)
@@ -115,6 +118,18 @@ def split_section(config: Config, split: str) -> SplitSection:
     return getattr(config.data, split)
 
 
+def _missing(setting: str, path: Path, root: Path, kind: str) -> InputError:
+    """The error for a file or folder of a split that is not there."""
+    if not root.is_dir():
+        return InputError(
+            f"data.root: {root}: no such folder; set data.root=DIR to the folder of the data set"
+        )
+    return InputError(
+        f"{setting}: {path}: no such {kind}; set data.root=DIR to the folder of the data set (now"
+        f" {root}), or name another {kind}; `ava-detect doctor` lists all that is missing"
+    )
+
+
 def load_split(config: Config, split: str, videos: ClipSource | None) -> Split:
     """Read a split's files, check labels and videos, and take excluded keyframes out.
 
@@ -134,6 +149,8 @@ def load_split(config: Config, split: str, videos: ClipSource | None) -> Split:
     label_map, first_label = build_full_label_map(config), config.data.first_label
     tables = []
     for path in [*section.annotations, *([section.keyframes] if section.keyframes else [])]:
+        if not (root / path).exists():
+            raise _missing(f"data.{split}", root / path, root, "file")
         tables.append(read_keyframes(root / path))
         _require_videos(config, split, path, tables[-1], videos)
     keyframes = pd.concat(tables).drop_duplicates(ignore_index=True)

@@ -72,6 +72,12 @@ def _name(config: Config) -> str:
 
 def _label_map(config: Config, name: str) -> pd.DataFrame:
     path = LABEL_MAPS.get(name, config.data.root / name)
+    if not path.exists():
+        setting = "label_map" if name == config.data.label_map else "eval_label_map"
+        raise InputError(
+            f"data.{setting}: {path}: no such file; expected one below data.root, or"
+            f" {' or '.join(sorted(LABEL_MAPS))}, which are built in"
+        )
     if path.suffix in (".txt", ".csv"):
         return read_class_names(path)
     return read_label_map(path, _first_label(config, name))

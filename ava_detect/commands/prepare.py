@@ -67,8 +67,8 @@ def prepare(config: Config) -> Prepared:
     """
     folder = config.data.root / (config.data.prepared or DEFAULT_FOLDER)
     marker = folder / MARKER
-    require_writable(marker)
     jobs = list(_jobs(config, folder))
+    require_writable(marker)  # makes the folder: not before it is known that data.root is right
     if not jobs:
         raise InputError("data.train, data.val, data.test: expected annotations or keyframes")
     _warn_of_sizes(config)

@@ -25,7 +25,10 @@ def report_proposals(config: Config) -> str:
         raise InputError(f"data.{config.split}.annotations: expected annotated people, got none")
     path = proposals_path(config, config.split)
     if not path.is_file():
-        raise InputError(f"data.{config.split}.proposals: {path}: no such file of person boxes")
+        raise InputError(
+            f"data.{config.split}.proposals: {path}: no such file of person boxes; run `ava-detect"
+            f" propose` with split={config.split}, or name another file"
+        )
     boxes, facts = read_proposals(path)
     warn_if_outdated(config, config.split, facts, data.keyframes)
     report = save_report(config, path, boxes, data)

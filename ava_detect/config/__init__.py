@@ -6,7 +6,18 @@ from ava_detect.config.loader import (
     load_config,
     parse_config,
     recipe_folder,
+    recipe_names,
+    setting_names,
 )
 from ava_detect.config.schema import Config
 
-__all__ = ["Config", "dump_config", "find_recipe", "load_config", "parse_config", "recipe_folder"]
+__all__ = [
+    "Config",
+    "dump_config",
+    "find_recipe",
+    "load_config",
+    "parse_config",
+    "recipe_folder",
+    "recipe_names",
+    "setting_names",
+]

@@ -60,14 +60,43 @@ def find_recipe(recipe: str | Path) -> Path:
     named = folder / f"{recipe}.yaml"
     if named.is_file() and named.resolve().is_relative_to(folder.resolve()):
         return named
-    names = sorted(
-        str(p.relative_to(folder).with_suffix(""))
-        for p in folder.glob("*/*.yaml")
-        if p.parent.name != "base"
-    )
+    if "=" in str(recipe):
+        raise InputError(
+            f"{recipe}: expected a YAML file or the name of a recipe, such as demo/ava, before the"
+            " settings"
+        )
+    if path.is_dir():
+        raise InputError(f"{recipe}: expected a YAML file or the name of a recipe, got a folder")
+    names = recipe_names()
     near = difflib.get_close_matches(str(recipe), names, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"the recipes are {', '.join(names)}"
     raise InputError(f"{recipe}: no such config file or recipe; {hint}")
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes, as `find_recipe` takes them."""
+    folder = recipe_folder()
+    return sorted(
+        str(path.relative_to(folder).with_suffix(""))
+        for path in folder.glob("*/*.yaml")
+        if path.parent.name != "base"
+    )
+
+
+def setting_names(schema: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    """Names of all settings, such as ``optim.steps``, in the order of the schema."""
+    names = []
+    for key, field in schema.model_fields.items():
+        section = _section(field.annotation)
+        names += (
+            [f"{prefix}{key}"] if section is None else setting_names(section, f"{prefix}{key}.")
+        )
+    return names
+
+
+def _section(kind: Any) -> type[BaseModel] | None:
+    """The schema of a setting that is a section of settings."""
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _read_layers(path: Path, parents: tuple[Path, ...]) -> tuple[Settings, dict[str, str]]:
@@ -141,20 +170,24 @@ def _check_keys(
     for key, value in layer.items():
         field = schema.model_fields.get(str(key))
         if field is None:
-            near = difflib.get_close_matches(str(key), list(schema.model_fields), n=1)
-            hint = (
-                f"did you mean '{near[0]}'?"
-                if near
-                else f"there are {', '.join(schema.model_fields)}"
-            )
+            hint = _nearest_setting(str(key), schema)
             raise InputError(f"{source}: {prefix}{key}: no such setting; {hint}")
-        kind = field.annotation
-        section = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+        section = _section(field.annotation)
         if (section is not None) != isinstance(value, Mapping):
             expected = "one value" if section is None else "settings"
             raise InputError(f"{source}: {prefix}{key}: expected {expected}, got {value!r}")
         if section is not None:
             _check_keys(value, section, source, f"{prefix}{key}.")
+
+
+def _nearest_setting(key: str, schema: type[BaseModel]) -> str:
+    """What to write instead of a key that ``schema`` lacks."""
+    near = difflib.get_close_matches(key, list(schema.model_fields), n=1)
+    if not near:  # a setting whose section was left out
+        near = [name for name in setting_names() if name.rpartition(".")[2] == key][:3]
+    if near:
+        return f"did you mean {' or '.join(repr(name) for name in near)}?"
+    return f"there are {', '.join(schema.model_fields)}"
 
 
 def _merge(
