@@ -36,6 +36,7 @@ def test_the_summary_says_what_was_written(tmp_path: Path, capsys: pytest.Captur
     for path in summary["files"].values():
         assert (tmp_path / path).is_file()
         assert str(tmp_path / path) in printed
+    assert printed.splitlines()[-1].split() == ["report", str(tmp_path / "report.html")]
     files = [str(tmp_path / summary["files"][k]) for k in ("groundtruth", "detections", "labelmap")]
     scored = tmp_path / "scored.json"
     words = [word for pair in zip(["-g", "-d", "-l"], files, strict=True) for word in pair]
