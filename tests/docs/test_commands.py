@@ -7,14 +7,11 @@ machine. What cannot be run is in ``excluded.py``, with its reason.
 from __future__ import annotations
 
 import functools
-import http.server
 import json
 import re
 import shlex
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,51 +27,13 @@ from ava_eval import read_annotations, read_label_map
 from ava_eval.cli import main as score
 from tests.docs.excluded import EXCLUDED
 from tests.docs.reading import ROOT, SHELL, Block, Statement, blocks_of, markdown, statements_of
-from tests.docs.world import (
-    BOXES,
-    QUICK,
-    SMALL_DETECTOR,
-    TINY_MODEL,
-    make_run,
-    make_template,
-)
+from tests.docs.world import BOXES, QUICK, SMALL_DETECTOR, TINY_MODEL
 
 PAGES = [page for page in markdown() if blocks_of(page)]
 FROM_NOTHING = ("README.md", "docs/ava.md", "docs/quickstart.md", "docs/your_data.md")
 """Pages that say where runs and person boxes come from; the others take them as given."""
 SHELL_WORDS = ("for", "while", "rm")
 TARGETS = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
-
-
-@pytest.fixture(scope="session")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("docs") / "mirror"
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Path:
-    """A folder to copy for each page."""
-    folder = tmp_path_factory.mktemp("template")
-    make_template(folder, mirror)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        make_run(folder, mirror)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def server(mirror: Path, template: Path) -> Iterator[str]:
-    """The address of a server that has what is published."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    handler = functools.partial(Handler, directory=str(mirror))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
-        threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{served.server_port}"
-        served.shutdown()
 
 
 @dataclass
@@ -201,7 +160,7 @@ def test_what_a_page_says_runs(
     shutil.copytree(template, world)
     monkeypatch.chdir(world)
     monkeypatch.setenv("no_proxy", "*")
-    small = {"train_videos": 2, "val_videos": 2, "test_videos": 1, "train_clips": 0, "val_clips": 0}
+    small = {"train_videos": 1, "val_videos": 1, "test_videos": 1, "train_clips": 0, "val_clips": 0}
     made = functools.partial(make_world, **small, seconds=4, workers=1)
     monkeypatch.setattr("ava_detect.commands.demo.make_world", made)
     blocks = blocks_of(page)

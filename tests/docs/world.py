@@ -33,7 +33,7 @@ QUICK = (
 )
 SMALL_DETECTOR = (
     *("proposer.kind=torchvision", "proposer.variant=small", f"proposer.weights={DETECTOR}"),
-    *("proposer.short_side=96", "proposer.min_score=0.01", "proposer.max_boxes=3"),
+    *("proposer.short_side=64", "proposer.min_score=0.01", "proposer.max_boxes=3"),
 )
 FILMS = ("film", "other")
 
