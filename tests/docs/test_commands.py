@@ -160,7 +160,7 @@ def test_what_a_page_says_runs(
     shutil.copytree(template, world)
     monkeypatch.chdir(world)
     monkeypatch.setenv("no_proxy", "*")
-    small = {"train_videos": 1, "val_videos": 1, "test_videos": 1, "train_clips": 0, "val_clips": 0}
+    small = {"train_videos": 2, "val_videos": 2, "test_videos": 1, "train_clips": 0, "val_clips": 0}
     made = functools.partial(make_world, **small, seconds=4, workers=1)
     monkeypatch.setattr("ava_detect.commands.demo.make_world", made)
     blocks = blocks_of(page)
