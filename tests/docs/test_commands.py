@@ -26,7 +26,16 @@ from ava_detect.synthetic import make_world
 from ava_eval import read_annotations, read_label_map
 from ava_eval.cli import main as score
 from tests.docs.excluded import EXCLUDED
-from tests.docs.reading import ROOT, SHELL, Block, Statement, blocks_of, markdown, statements_of
+from tests.docs.reading import (
+    ROOT,
+    SHELL,
+    Block,
+    Statement,
+    blocks_of,
+    markdown,
+    read,
+    statements_of,
+)
 from tests.docs.world import BOXES, QUICK, SMALL_DETECTOR, TINY_MODEL
 
 PAGES = [page for page in markdown() if blocks_of(page)]
@@ -171,6 +180,18 @@ def test_what_a_page_says_runs(
     session = Session(page, server, is_patient)
     for block in blocks:
         session.do(block)
+    if page in FROM_NOTHING:
+        assert [path for path in promised(page) if not Path(path).exists()] == []
+
+
+def promised(page: str) -> set[str]:
+    """The files below `runs` that a page says its commands write."""
+    text = read(page)
+    paths = set(re.findall(r"`(runs/[\w./-]+)`", text))
+    if folders := re.findall(r"Everything is in `(runs/\w+)`", text):
+        rows = re.findall(r"^\| (`.*?) \|", text, re.M)
+        paths |= {f"{folders[0]}/{name}" for row in rows for name in re.findall(r"`(.+?)`", row)}
+    return paths
 
 
 @pytest.mark.parametrize(
