@@ -223,3 +223,11 @@ def test_what_is_excluded_is_still_said() -> None:
     said = {statement.text for block in blocks for statement in statements_of(block)}
     assert set(EXCLUDED) - said == set()
     assert all(EXCLUDED.values())
+
+
+def test_what_is_excluded_names_what_exists() -> None:
+    for command in EXCLUDED:
+        for tool in re.findall(r"\btools/\w+\.\w+", command):
+            assert (ROOT / tool).is_file(), command
+        for extra in re.findall(r"ava-detect\[(\w+)\]", command):
+            assert f"\n{extra} =\n" in (ROOT / "setup.cfg").read_text(), command
