@@ -41,6 +41,8 @@ from tests.docs.world import BOXES, QUICK, SMALL_DETECTOR, TINY_MODEL
 PAGES = [page for page in markdown() if blocks_of(page)]
 FROM_NOTHING = ("README.md", "docs/ava.md", "docs/quickstart.md", "docs/your_data.md")
 """Pages that say where runs and person boxes come from; the others take them as given."""
+AS_THEY_ARE = ("completion", "describe", "ensemble", "report-training")
+"""Commands that take no settings, or need none to be quick."""
 SHELL_WORDS = ("for", "while")
 TARGETS = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
 
@@ -107,10 +109,8 @@ class Session:
         """Run `ava-detect`, with settings that make it quick behind what is written."""
         if words[0] == "download":
             return detect([*words, "--mirror", self.server])
-        if words[0] in ("ensemble", "describe") or (
-            words[0] == "convert" and "--config" not in words
-        ):
-            return detect(words)  # these take no settings
+        if words[0] in AS_THEY_ARE or (words[0] == "convert" and "--config" not in words):
+            return detect(words)
         recipe_is_ours = any(word.startswith(("ava/", "kinetics/", "large")) for word in words)
         quick = [*QUICK, *(TINY_MODEL if recipe_is_ours else ())]
         quick += [] if self.page in FROM_NOTHING else BOXES

@@ -137,7 +137,7 @@ def make_run(world: Path, mirror: Path) -> None:
     assert main(["train", RECIPE, *words]) == 0
     trained = "runs/first/final.pt"
     assert main(["evaluate", RECIPE, *words, f"weights={trained}"]) == 0
-    for name in ("A", "B", "single", "merged", "detections"):
+    for name in ("A", "B", "single", "merged", "detections", "other"):
         shutil.copy(world / "runs" / "first" / "detections.csv", world / f"{name}.csv")
     shutil.copy(world / "ava" / "annotations" / "ava_val_v2.2.csv", world)
     shutil.copy(world / "ava_val_v2.2.csv", world / "val.csv")
@@ -147,6 +147,7 @@ def make_run(world: Path, mirror: Path) -> None:
     for name in ("ava_60.pbtxt", "labelmap.pbtxt"):
         shutil.copy(world / "ava_detect" / "label_maps" / "ava_60.pbtxt", world / name)
     shutil.copy(world / "ava_detect" / "label_maps" / "ava_80.pbtxt", world / "my.pbtxt")
+    shutil.copytree(world / "ava" / "videos", world / "videos")
     (world / "ava_included_timestamps_v2.2.txt").write_text("0902\n0903\n")
     (world / "ava_test_v2.2.txt").write_text("1j20qq1JyX4\n")
     foreign = "SLOWFAST_8x8_R50_DETECTION.pyth"
