@@ -1,4 +1,4 @@
-"""What the documentation shows is what happens."""
+"""The metric's worked example is what happens; `tests/docs` runs the commands of all pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ava_detect.config import load_config
 from ava_eval.cli import main
 from ava_eval.protocol import PROTOCOLS
 
@@ -49,24 +48,3 @@ def test_protocols_of_the_example(example: Path) -> None:
         assert main(["score", *files, "--protocol", protocol, "--json", "out.json"]) == 0
         mean = json.loads((example / "out.json").read_text())["mAP"]
         assert f"{mean:.4f}" == value.strip()
-
-
-def test_recipes_of_the_text_on_data(tmp_path: Path) -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "data.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
-    for place, block in enumerate(blocks):
-        path = tmp_path / f"{place}.yaml"
-        path.write_text(block)
-        load_config(path)
-
-
-def test_settings_of_the_text_on_data_exist() -> None:
-    text = (ROOT / "docs" / "data.md").read_text()
-    words = set(re.findall(r"`((?:data|train_boxes|prepare|augment|evaluation)\.[\w.]+)", text))
-    assert len(words) > 12
-    settings = load_config("ava/slowfast_r50_8x8").model_dump()
-    for word in words:
-        value = settings
-        for name in word.replace("SPLIT", "train").split("."):
-            assert name in value, word
-            value = value[name]

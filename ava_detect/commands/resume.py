@@ -32,7 +32,7 @@ def check_same_run(config: Config, label_map: pd.DataFrame, saved: Checkpoint) -
         if then.get(key) != value:
             raise InputError(
                 f"{key}: {config.output} holds a run with {then.get(key)!r}, got {value!r};"
-                " name another folder with output=DIR, or remove that one"
+                " name another folder with output=DIR, or remove that one's checkpoints (*.pt)"
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -188,4 +189,20 @@ def test_a_finished_run_is_left_alone_and_another_is_refused(
     assert detect("train", world, run) == 0
     assert (run / "final.pt").read_bytes() == before
     assert detect("train", world, run, "optim.lr=0.5") == 2
-    assert "error: optim.lr:" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "error: optim.lr:" in told
+    assert "checkpoints (*.pt)" in told
+
+
+def test_a_run_begins_anew_once_its_checkpoints_are_removed(
+    world: Path, run: Path, tmp_path: Path
+) -> None:
+    """As the error of a run with other settings advises; the boxes stay."""
+    shutil.copytree(run, tmp_path / "run")
+    for path in (tmp_path / "run").glob("*.pt"):
+        path.unlink()
+    assert detect("train", world, tmp_path / "run", "optim.lr=0.5") == 0
+    logged = pd.read_json(tmp_path / "run" / "metrics.jsonl", lines=True)
+    assert logged["step"].is_unique
+    assert "lr: 0.5" in (tmp_path / "run" / "config.yaml").read_text()
+    assert (tmp_path / "run" / "proposals_val.csv").is_file()
