@@ -11,7 +11,7 @@ from importlib import import_module
 
 from ava_eval.completion import SHELLS
 from ava_eval.errors import InputError, one_line
-from ava_eval.parser import CommandParser
+from ava_eval.parser import CommandParser, number
 from ava_eval.protocol import PROTOCOLS, TIES
 
 FILES = "-g ava_val_v2.2.csv -d detections.csv -l ava_60.pbtxt"  # of the examples
@@ -135,7 +135,7 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     add("--videos", metavar="DIR", help="the videos, for pictures of the errors")
     add(
         "--start",
-        type=float,
+        type=number(float, -1e6, 1e6, "seconds"),
         default=0.0,
         metavar="S",
         help="the timestamp of a video file's first frame: 0 for whole films (default), 900 for "

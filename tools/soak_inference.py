@@ -5,8 +5,7 @@
 The film is FILM again and again, without decoding it. The work of two commands is done on it, that
 of `evaluate` (a clip a second, two people in each) and that of `annotate`. Prints the resident
 memory (MB) and the open files of this process at equal intervals, then compares their medians in
-the last third with
-those in the middle third: flat or growing. Exits with 1 if something grows.
+the last third with those in the middle third: flat or growing. Exits with 1 if something grows.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,9 @@ from ava_detect.config import Config, dump_config
 from ava_detect.proposals.proposer import read_frame
 from ava_eval.atomic import atomic_path
 from ava_eval.classes import Classes
+from ava_eval.errors import InputError
 from ava_eval.report import About, evaluation_page
+from ava_eval.report.page import write_page
 from ava_eval.scoring import Scored
 
 
@@ -29,8 +31,12 @@ def save_report(
     """Write the page of one evaluation; see ``ava_eval.report``."""
     timebase = build_timebase(config)
 
-    def frame(video_id: str, timestamp: float) -> np.ndarray:
-        return read_frame(videos, timebase, video_id, timestamp)
+    def frames(video_id: str, timestamps: Sequence[float]) -> Iterator[np.ndarray | InputError]:
+        for timestamp in timestamps:
+            try:
+                yield read_frame(videos, timebase, video_id, timestamp)
+            except InputError as error:
+                yield error
 
     evaluation = config.evaluation
     about = About(
@@ -46,6 +52,6 @@ def save_report(
         warnings=[*warnings],
         packages=("torch", "torchvision"),
     )
-    page = evaluation_page(scored, classes, about, frames=frame)
+    page = evaluation_page(scored, classes, about, frames=frames)
     with atomic_path(path) as temporary:
-        temporary.write_text(page.html, encoding="utf-8")
+        write_page(temporary, page.html)

@@ -156,8 +156,16 @@ def _train(config: Config, videos: ClipSource | None) -> Path:
         _log.warning("%s", unread_text(batches.skipped, "replaced by others"))
     run.save_final(final)
     if distributed.is_main():
-        _log.info("%s", report_training(config.output))
+        _report(config.output)
     return final
+
+
+def _report(folder: Path) -> None:
+    """Write the page of the run; what hinders it does not undo the training."""
+    try:
+        _log.info("%s", report_training(folder))
+    except (InputError, OSError) as problem:
+        _log.warning("warning: no page of the training: %s", problem)
 
 
 @dataclass(frozen=True)

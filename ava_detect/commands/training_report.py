@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ava_detect.visualize.training_page import training_page
 from ava_eval.atomic import atomic_path
+from ava_eval.report.page import write_page
 
 PAGE = "training.html"
 
@@ -15,5 +16,5 @@ def report_training(folder: Path, path: Path | None = None) -> Path:
     html = training_page(folder)
     path = path or folder / PAGE
     with atomic_path(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+        write_page(temporary, html)
     return path

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ava_eval.errors import InputError
+from ava_eval.open_files import read_text
 from ava_eval.report import About
 from ava_eval.report.charts import Axis, Chart, Line, Point, chart
 from ava_eval.report.page import render, versions
 
 METRICS, VAL = "metrics.jsonl", "val_"
+FIGURES = ("loss", "clips_per_s", "data_time_share", "memory_gb")
 MOST_POINTS = 300
 
 Figures = Mapping[str, Any]
@@ -29,28 +31,30 @@ def training_page(folder: Path) -> str:
     val = [line for line in lines if any(name.startswith(VAL) for name in line)]
     if not train:
         raise InputError(f"{folder / METRICS}: expected the lines of a training, there are none")
-    config, starts = folder / "config.yaml", _read_json(folder / "starts.json", [])
-    data = _read_json(folder / "data.json", {})
+    config = _read(folder / "config.yaml")
+    starts = _read_json(folder / "starts.json", list)
+    data = _read_json(folder / "data.json", dict)
+    files = data.get("files")
     about = About(
         f"Training of {folder}",
         [
-            {"role": "annotations", "path": path, "sha256": digest}
-            for path, digest in data.get("files", {}).items()
+            {"role": "annotations", "path": path, "sha256": str(digest)}
+            for path, digest in (files.items() if isinstance(files, dict) else ())
         ],
-        config=config.read_text(encoding="utf-8") if config.is_file() else "",
+        config=config,
     )
     return render(
         "training.html",
         "ava_detect.visualize",
         about=about,
-        last=train[-1],
+        last={name: train[-1].get(name) for name in (*FIGURES, "step")},
         best=_best(val),
-        data={name: data[name] for name in ("videos", "clips", "people") if name in data},
+        data={name: data[name] for name in ("videos", "clips", "people") if _is_count(data, name)},
         charts=_charts(train, val),
         evaluations=[(line["step"], _own(line)) for line in val],
         names=list(dict.fromkeys(name for line in val for name in _own(line))),
-        starts=starts,
-        settings={"metrics": f"{len(train)} lines", "steps": str(train[-1]["step"])},
+        starts=[start for start in starts if isinstance(start, dict)],
+        settings={"metrics": f"{len(train)} lines"},
         versions=versions("torch", "torchvision"),
     )
 
@@ -58,32 +62,42 @@ def training_page(folder: Path) -> str:
 def read_metrics(path: Path) -> list[Figures]:
     """The lines of a ``metrics.jsonl``; a last one that is being written is left out.
 
-    Raises ``InputError`` where a line is no JSON object with a step.
+    Raises ``InputError`` where a line is no JSON object of numbers with a step.
     """
     if not path.is_file():
         raise InputError(f"{path}: expected the folder of a training, which has a {METRICS}")
-    texts = path.read_text(encoding="utf-8").split("\n")
     lines = []
-    for number, text in enumerate(texts[:-1], start=1):  # behind the last newline is no line yet
+    for number, text in enumerate(_read(path).split("\n")[:-1], start=1):
         try:
             line = json.loads(text)
-            if not isinstance(line["step"], int):
-                raise ValueError("step is no number")
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}:{number}: expected a JSON object with a step: {error}"
-            ) from error
+            good = isinstance(line, dict) and isinstance(line.get("step"), int)
+        except ValueError:
+            good = False
+        if not good or not all(v is None or isinstance(v, int | float) for v in line.values()):
+            raise InputError(f"{path}:{number}: expected a JSON object of numbers with a step")
         lines.append(line)
     return lines
 
 
-def _read_json(path: Path, default: Any) -> Any:
-    if not path.is_file():
-        return default
+def _read(path: Path) -> str:
+    """The text of a file, nothing where there is none."""
+    return read_text(path) if path.is_file() else ""
+
+
+def _read_json(path: Path, kind: type) -> Any:
+    """What a JSON file holds, empty where there is none."""
+    text = _read(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(text) if text else kind()
     except ValueError as error:
         raise InputError(f"{path}: expected JSON: {error}") from error
+    if not isinstance(value, kind):
+        raise InputError(f"{path}: expected a JSON {'object' if kind is dict else 'list'}")
+    return value
+
+
+def _is_count(data: Figures, name: str) -> bool:
+    return isinstance(data.get(name), int)
 
 
 def _own(line: Figures) -> dict[str, Any]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ava_eval.atomic import atomic_path, require_writable
+from ava_eval.atomic import atomic_path
 from ava_eval.commands.arguments import load_files, require_draws, require_files
-from ava_eval.commands.output import warn, warn_of_few_videos
+from ava_eval.commands.output import require_new_file, warn, warn_of_few_videos
 from ava_eval.errors import InputError
 from ava_eval.evaluation_inputs import Inputs, read_classes
 from ava_eval.frame_map import frame_map
 from ava_eval.notices import notices
 from ava_eval.protocol import Protocol
 from ava_eval.report import About, Beside, evaluation_page
+from ava_eval.report.page import write_page
 from ava_eval.report.pictures import VideoFolder
 from ava_eval.report.reference import Reference, read_reference
 
@@ -26,17 +27,24 @@ def report(arguments: argparse.Namespace) -> int:
     require_draws(arguments)
     if not 0 <= arguments.pictures <= _MOST_PICTURES:
         raise InputError(f"--pictures: expected 0 to {_MOST_PICTURES}, got {arguments.pictures}")
-    require_writable(arguments.output)
     frames = None
     if arguments.videos is not None:
         frames = VideoFolder(arguments.videos, arguments.start)
+    require_new_file(
+        arguments.output,
+        [
+            *(arguments.groundtruth, *arguments.detections, arguments.labelmap, arguments.excluded),
+            arguments.beside,
+            *map(str, [] if frames is None else frames.paths),
+        ],
+    )
     detections, reference = list(arguments.detections), None
     if arguments.beside is not None:
         if _is_csv(arguments.beside):
             detections.append(arguments.beside)
         else:
             reference = read_reference(arguments.beside, read_classes(arguments.labelmap)[0])
-    inputs, protocol = load_files(arguments, detections, arguments.output, digests=True)
+    inputs, protocol = load_files(arguments, detections, None, digests=True)
     scored = inputs.score(protocol)
     told = list(dict.fromkeys(notices(frame_map(scored, inputs.classes), inputs, protocol)))
     warn(told)
@@ -54,7 +62,7 @@ def report(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     warn(f"no picture: {reason}" for reason in page.unseen)
     with atomic_path(arguments.output) as temporary:
-        temporary.write_text(page.html, encoding="utf-8")
+        write_page(temporary, page.html)
     print(arguments.output)
     return 0
 

@@ -47,7 +47,7 @@ MEANING = {
     "class": "on the person, but another action",
     "both": "beside the person and another action",
     "duplicate": "a person found twice for one action",
-    "background": "nobody is there",
+    "background": "near nobody (overlap below 0.1)",
     "missed": "the person was not detected",
 }
 

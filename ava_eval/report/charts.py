@@ -68,7 +68,6 @@ class Chart:
 
 def chart(title: str, x: Axis, y: Axis, lines: Sequence[Line]) -> Chart:
     """Lay out curves; ``title`` is for those who cannot see them. Points that are NaN are gaps."""
-    lines = [line for line in lines if len(line.points)]
     points = np.array([point for line in lines for point in line.points], float).reshape(-1, 2)
     points = points[np.isfinite(points).all(axis=1)]
     x_ends, x_ticks = _marked(x, points[:, 0])
@@ -105,7 +104,8 @@ def _bounds(axis: Axis, values: np.ndarray) -> tuple[float, float]:
     high = axis.high if axis.high is not None else float(values.max(initial=-math.inf))
     if not (math.isfinite(low) and math.isfinite(high)):
         return 0.0, 1.0
-    return (low, high) if high > low else (low, low + (abs(low) or 1.0))
+    largest = max(abs(low), abs(high))
+    return (low, high) if high - low > 1e-9 * largest else (low, low + (largest or 1.0))
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -114,7 +114,7 @@ def _ticks(low: float, high: float) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(number * step, 12) for number in range(first, last + 1)]
+    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 
 def _scale(ends: tuple[float, float], start: float, end: float) -> Callable[[float], float]:

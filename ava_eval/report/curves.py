@@ -1,4 +1,4 @@
-"""Precision over recall of one action, as the AP sums it, with few enough points to draw."""
+"""Precision over recall of one action, as the AP sums it, in few enough steps to draw."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MOST_POINTS = 80
+MOST_STEPS = 80
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,24 @@ class Curve:
         return 2 * self.precision * self.recall / (self.precision + self.recall)
 
     def outline(self) -> list[tuple[float, float]]:
-        """Recall and envelope as the corners of a line from recall 0 on, thinned."""
+        """Recall and envelope as the corners of steps, from recall 0 on; their area is the AP.
+
+        (Where equal scores are found apart, the AP is a little less.) Very long ones are thinned,
+        to what lies below them.
+        """
         if not len(self.recall):
             return []
-        some = np.unique(np.linspace(0, len(self.recall) - 1, MOST_POINTS).round().astype(int))
-        recall, envelope = self.recall[some], self.envelope[some]
-        points = [(0.0, float(envelope[0]))]
-        return points + list(zip(recall.tolist(), envelope.tolist(), strict=True))
+        envelope = self.envelope
+        last = np.flatnonzero(np.append(np.diff(envelope) != 0, True))  # of each step
+        if len(last) > MOST_STEPS:
+            last = last[np.linspace(0, len(last) - 1, MOST_STEPS).round().astype(int)]
+        ends, heights = self.recall[last].tolist(), envelope[last].tolist()
+        starts = [0.0, *ends[:-1]]
+        return [
+            (recall, height)
+            for start, end, height in zip(starts, ends, heights, strict=True)
+            for recall in (start, end)
+        ]
 
 
 def precision_recall(scores: np.ndarray, correct: np.ndarray, num_groundtruth: int) -> Curve:

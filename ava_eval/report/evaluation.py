@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,21 +14,22 @@ from ava_eval.classes import GROUPS, Classes
 from ava_eval.diagnosis import CAUSES, Diagnosis, diagnose
 from ava_eval.diagnosis.causes import MEANING
 from ava_eval.errors import InputError
+from ava_eval.frame_map import FrameMap
 from ava_eval.protocol import PROTOCOLS
 from ava_eval.report.charts import Axis, Chart, Line, chart
-from ava_eval.report.curves import precision_recall
+from ava_eval.report.curves import Curve, precision_recall
 from ava_eval.report.examples import Example, examples
 from ava_eval.report.page import render, versions
 from ava_eval.report.pictures import Frames, jpeg_address
-from ava_eval.report.published import published_for
+from ava_eval.report.published import names_of_ava, published_for
 from ava_eval.report.reference import Reference
 from ava_eval.scoring import Scored
 from ava_eval.statistics import Bootstrap, bootstrap, interval
 
-_PICTURE_BYTES = 3_500_000
 _CONFUSIONS = 12
-
-_log = logging.getLogger(__name__)
+# Characters: of a page, and about those of a class, a picture's caption and a person on it.
+_PAGE, _CLASS, _CARD, _PERSON = 4_600_000, 8_000, 700, 250
+_NO_SHAPE = (16, 9)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,12 @@ def evaluation_page(
     both = [scored] if beside is None or beside.scored is None else [scored, beside.scored]
     drawn = bootstrap(both, resamples, seed)
     of_mean, of_classes = drawn[0].intervals()
-    cards, unseen = _cards(examples(scored, diagnosis, classes, most_pictures), frames)
+    one_video = len(scored.videos) < 2
+    if one_video:  # the draws are all alike
+        of_mean, of_classes = [math.nan] * 2, np.full_like(of_classes, math.nan)
+    chosen = examples(scored, diagnosis, classes, most_pictures)
+    cards, unseen = _cards(chosen, frames, max(_PAGE - _CLASS * len(classes), _PAGE // 10))
+    ava = names_of_ava(classes)
     settings = {
         "protocol": f"{result.protocol} ({PROTOCOLS[result.protocol].source})",
         "equal scores": result.ties,
@@ -108,16 +114,20 @@ def evaluation_page(
         scored_truth=int(result.num_groundtruth.sum()),
         scored_found=int(result.num_detections.sum()),
         defined=int((~np.isnan(result.ap)).sum()),
-        beside=None if beside is None else _beside(result.mean, beside, drawn),
+        one_video=one_video,
+        beside=None if beside is None else _beside(result, beside, drawn),
         rows=[
-            _row(place, scored, diagnosis, of_classes, beside) for place in classes.listing.tolist()
+            _row(place, scored, diagnosis, of_classes, beside, ava)
+            for place in classes.listing.tolist()
         ],
-        groups=[name.replace("_", " ") for name in GROUPS if classes.group(name).any()],
+        groups=[name.replace("_", " ") for name in GROUPS if ava and classes.group(name).any()],
         causes=_causes(diagnosis),
-        slices=diagnosis.slices,
+        slices={name: parts for name, parts in diagnosis.slices.items() if ava or name != "group"},
         oracles=diagnosis.oracles,
         confusions=_confusions(diagnosis, classes),
         cards=cards,
+        pictured={name for card in cards for name in card["actions"]},
+        num_errors=len(chosen),
         unseen=unseen,
         with_videos=frames is not None,
         published=published_for(classes, result.counts["keyframes"]),
@@ -133,13 +143,14 @@ def _row(
     diagnosis: Diagnosis,
     intervals: np.ndarray,
     beside: Beside | None,
+    ava: bool,
 ) -> dict[str, Any]:
     """What the table says of a class, and what opens below it."""
     result, classes = diagnosis.result, diagnosis.result.classes
     share = diagnosis.losses.share[place]
     ap = float(result.ap[place])
     other = math.nan if beside is None else float(beside.reference.ap[place])
-    groups = [name for name, members in GROUPS.items() if classes.ids[place] in members]
+    groups = [name for name in GROUPS if ava and classes.group(name)[place]]
     curve = precision_recall(*_detections(scored, place))
     best = curve.best
     return {
@@ -161,7 +172,7 @@ def _row(
             "precision": float(curve.precision[best]),
             "recall": float(curve.recall[best]),
         },
-        "chart": _chart(place, scored, diagnosis, beside),
+        "chart": _chart(classes.names[place], curve, place, beside),
     }
 
 
@@ -171,25 +182,26 @@ def _detections(scored: Scored, place: int) -> tuple[np.ndarray, np.ndarray, int
     return scored.scores[rows], scored.correct[rows], int(scored.num_truth[place])
 
 
-def _chart(place: int, scored: Scored, diagnosis: Diagnosis, beside: Beside | None) -> Chart | None:
-    lines = [Line("this run", precision_recall(*_detections(scored, place)).outline())]
+def _chart(name: str, curve: Curve, place: int, beside: Beside | None) -> Chart | None:
+    lines = [Line("this run", curve.outline())]
     if beside is not None and beside.scored is not None:
         other = precision_recall(*_detections(beside.scored, place)).outline()
         lines.append(Line("beside", other, style=2, dashed=True))
     if not any(line.points for line in lines):
         return None
-    name = diagnosis.result.classes.names[place]
     axes = Axis("recall", 0, 1), Axis("precision", 0, 1)
     return chart(f"Precision over recall of {name}", *axes, lines)
 
 
-def _beside(mean: float, beside: Beside, drawn: Sequence[Bootstrap]) -> dict[str, Any]:
+def _beside(result: FrameMap, beside: Beside, drawn: Sequence[Bootstrap]) -> dict[str, Any]:
+    """The other run's mAP, and of how many of the classes with an AP it tells."""
     reference = beside.reference
+    known = ~np.isnan(reference.ap) & ~np.isnan(result.ap)
     answer: dict[str, Any] = {
         "name": reference.name,
         "mean": reference.mean,
-        "delta": mean - reference.mean,
-        "classes": int((~np.isnan(reference.ap)).sum()),
+        "delta": result.mean - reference.mean,
+        "classes": int(known.sum()),
         "interval": None,
     }
     if len(drawn) == 2:
@@ -228,33 +240,61 @@ def _confusions(diagnosis: Diagnosis, classes: Classes) -> list[dict[str, Any]]:
 
 
 def _cards(
-    chosen: Sequence[Example], frames: Frames | None
+    chosen: Sequence[Example], frames: Frames | None, room: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The examples with their pictures, in all no larger than a page may be, and why some have
-    none."""
-    cards, unseen = list[dict[str, Any]](), dict[str, str]()
-    left = _PICTURE_BYTES
-    for example, frame in _with_frames(chosen, frames, unseen):
-        picture = None if frame is None else jpeg_address(frame)
-        if left <= 0:
-            _log.info("the page is full: %d of %d errors are shown", len(cards), len(chosen))
+    """The first of the examples with their pictures, as many as there is ``room`` for on the page
+    (characters), and why some have none."""
+    pictures, reasons = _pictures(chosen, frames)
+    cards = list[dict[str, Any]]()
+    for example, (picture, shape) in zip(chosen, pictures, strict=True):
+        room -= len(picture or "") + _CARD + _PERSON * len(example.people)
+        if room < 0:
             break
-        left -= len(picture or "")
-        card = asdict(example) | {"picture": picture, "told": MEANING[example.cause]}
-        card["shape"] = None if frame is None else [frame.shape[1], frame.shape[0]]
-        cards.append(card)
-    return cards, list(unseen.values())
+        cards.append(
+            {
+                "kind": example.kind,
+                "actions": example.actions,
+                "score": example.score,
+                "told": MEANING[example.cause],
+                "video_id": example.video_id,
+                "timestamp": example.timestamp,
+                "picture": picture,
+                "shape": shape,
+                "box": _rectangle(example.box),
+                "people": [
+                    (box, person.actions)
+                    for person in example.people
+                    if (box := _rectangle(person.box)) is not None
+                ],
+            }
+        )
+    return cards, reasons
 
 
-def _with_frames(
-    chosen: Sequence[Example], frames: Frames | None, unseen: dict[str, str]
-) -> Iterator[tuple[Example, np.ndarray | None]]:
-    """Each example with its keyframe; None where there is none, and ``unseen`` says why."""
-    for example in chosen:
-        frame = None
-        if frames is not None and example.video_id not in unseen:
-            try:
-                frame = frames(example.video_id, example.timestamp)
-            except InputError as error:
-                unseen[example.video_id] = str(error)
-        yield example, frame
+def _pictures(
+    chosen: Sequence[Example], frames: Frames | None
+) -> tuple[list[tuple[str | None, tuple[int, int]]], list[str]]:
+    """The picture of each example, or None, with the shape (width, height) to draw in; and the
+    reasons, one a video, why some have none. Each video is walked once."""
+    found: list[tuple[str | None, tuple[int, int]]] = [(None, _NO_SHAPE)] * len(chosen)
+    reasons = dict[str, str]()
+    if frames is None:
+        return found, []
+    order = sorted(range(len(chosen)), key=lambda i: (chosen[i].video_id, chosen[i].timestamp))
+    for video_id, group in itertools.groupby(order, key=lambda i: chosen[i].video_id):
+        places = list(group)
+        shown = frames(video_id, [chosen[i].timestamp for i in places])
+        for place, frame in zip(places, shown, strict=True):
+            if isinstance(frame, InputError):
+                reasons.setdefault(video_id, str(frame))
+            else:
+                found[place] = jpeg_address(frame), (frame.shape[1], frame.shape[0])
+    return found, list(reasons.values())
+
+
+def _rectangle(box: Sequence[float]) -> tuple[float, ...] | None:
+    """x, y, width and height as fractions of the picture; None for what cannot be drawn."""
+    if not np.all(np.isfinite(box)):
+        return None
+    x1, y1, x2, y2 = np.clip(box, -1, 2)
+    return tuple(round(float(value), 4) for value in (x1, y1, max(x2 - x1, 0), max(y2 - y1, 0)))

@@ -15,9 +15,6 @@ from ava_eval.diagnosis.people import People
 from ava_eval.matching import MIN_OVERLAP
 from ava_eval.scoring import Scored
 
-KINDS = ("false positive", "confusion", "missed person")
-_EACH = 8  # candidates of a class and kind
-
 
 @dataclass(frozen=True)
 class Person:
@@ -51,24 +48,21 @@ def examples(
     scored: Scored, diagnosis: Diagnosis, classes: Classes, most: int = 60
 ) -> list[Example]:
     """Up to ``most`` errors of each kind: the surest detections that are wrong, and the largest
-    people that no box lies on. Kinds and classes take turns, and keyframes occur once."""
+    people that no box lies on. Kinds and classes take turns; a kind shows a keyframe once."""
     people = diagnosis.people
-    seen = set[int]()
-    by_kind = []
-    for kind in KINDS:
-        if kind == "missed person":
-            queues, keyframe = _missed(people), people.truth.keyframe
-        else:
-            queues = _wrong(scored, diagnosis, confused=kind == "confusion")
-            keyframe = people.found.keyframe_of_row
-        chosen = list[Example]()
-        for row in _in_turns(queues):
-            if len(chosen) == most:
-                break
-            if int(keyframe[row]) not in seen:
-                seen.add(int(keyframe[row]))
-                chosen.append(_example(kind, row, scored, diagnosis, classes))
-        by_kind.append(chosen)
+    of_found, of_truth = people.found.keyframe_of_row, people.truth.keyframe
+    queues = {
+        "false positive": (_wrong(scored, diagnosis, confused=False), of_found),
+        "confusion": (_wrong(scored, diagnosis, confused=True), of_found),
+        "missed person": (_missed(people), of_truth),
+    }
+    by_kind = [
+        [
+            _example(kind, row, scored, diagnosis, classes)
+            for row in itertools.islice(_in_turns(rows, keyframe), most)
+        ]
+        for kind, (rows, keyframe) in queues.items()
+    ]
     return [one for turn in itertools.zip_longest(*by_kind) for one in turn if one is not None]
 
 
@@ -81,7 +75,7 @@ def _wrong(scored: Scored, diagnosis: Diagnosis, *, confused: bool) -> Iterator[
     causes = (CLASS,) if confused else (LOCALISATION, BOTH, DUPLICATE, BACKGROUND)
     for place, rows in enumerate(scored.rows_of_class):
         best = rows[np.argsort(-scored.scores[rows], kind="stable")[: scored.num_truth[place]]]
-        yield best[np.isin(diagnosis.causes.found[best], causes)][:_EACH]
+        yield best[np.isin(diagnosis.causes.found[best], causes)]
 
 
 def _missed(people: People) -> Iterator[np.ndarray]:
@@ -94,20 +88,22 @@ def _missed(people: People) -> Iterator[np.ndarray]:
     for action in range(people.num_actions):
         person = people.truth.box[people.truth.action == action]
         person = np.unique(person[lost[person]])
-        yield person[np.argsort(-area[person], kind="stable")][:_EACH]
+        yield person[np.argsort(-area[person], kind="stable")]
 
 
-def _in_turns(queues: Iterable[np.ndarray]) -> Iterator[int]:
-    """The first of each queue, then the second of each, and so on; each item once."""
-    waiting = [queue.tolist() for queue in queues if len(queue)]
-    given = set[int]()
+def _in_turns(queues: Iterable[np.ndarray], keyframe: np.ndarray) -> Iterator[int]:
+    """The first item of each queue, then the next of each, and so on; of each keyframe one."""
+    waiting = [iter(queue.tolist()) for queue in queues]
+    seen = set[int]()
     while waiting:
+        left = []
         for queue in waiting:
-            item = queue.pop(0)
-            if item not in given:
-                given.add(item)
+            item = next((item for item in queue if int(keyframe[item]) not in seen), None)
+            if item is not None:
+                seen.add(int(keyframe[item]))
+                left.append(queue)
                 yield item
-        waiting = [queue for queue in waiting if queue]
+        waiting = left
 
 
 def _example(

@@ -6,6 +6,7 @@ import math
 import platform
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -23,13 +24,20 @@ def _environment(*packages: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(decimals=_decimals, signed=_signed, percent=_percent, many=_many)
+    environment.filters.update(
+        decimals=_decimals, signed=_signed, percent=_percent, many=_many, digits=_digits
+    )
     return environment
 
 
 def render(template: str, *packages: str, **values: Any) -> str:
     """Fill a template of this package, or of one of ``packages`` with a folder ``templates``."""
     return _environment(*packages).get_template(template).render(**values)
+
+
+def write_page(path: Path, html: str) -> None:
+    """Write a page; names that are no text in any coding must not stop it."""
+    path.write_text(html, encoding="utf-8", errors="backslashreplace")
 
 
 def versions(*more: str) -> dict[str, str]:
@@ -45,6 +53,11 @@ def versions(*more: str) -> dict[str, str]:
 
 def _decimals(value: float | None, places: int = 3) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.{places}f}"
+
+
+def _digits(value: float) -> str:
+    """Three digits that say something, as of a threshold close to 0."""
+    return f"{value:.3g}"
 
 
 def _signed(value: float | None, places: int = 3) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,17 @@ import numpy as np
 
 from ava_eval.errors import InputError
 
-Frames = Callable[[str, float], np.ndarray]
-"""The frame u8[H,W,3], RGB, of a video's id and a timestamp; InputError where it has none."""
+Frames = Callable[[str, Sequence[float]], Iterator[np.ndarray | InputError]]
+"""The frames u8[H,W,3], RGB, of a video's id at ascending timestamps, one after the other; in the
+place of one that cannot be had, why."""
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".flv"}
+# Containers whose index leads to a moment; in others (AVI, MPEG, FLV) it leads astray.
+_SEEKABLE = {"mov", "mp4", "matroska", "webm"}
+_COUNTED = "avi"  # its frames do not carry the times at which they are shown
 _WIDTH, _QUALITY = 360, 72
-_HALF_A_FRAME = 0.02  # seconds; what a key frame may come late by
+_LATEST = 1e6  # seconds; longer than any film
+_A_FRAME = 0.02  # seconds; the first frame may be asked for so much before it
 
 
 class VideoFolder:
@@ -32,75 +37,114 @@ class VideoFolder:
         self._folder, self._start = Path(folder), start
         if not self._folder.is_dir():
             raise InputError(f"--videos: expected a folder of videos, {folder} is none")
-        self._paths = dict[str, Path]()
-        for path in sorted(self._folder.rglob("*")):
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                below = path.relative_to(self._folder)
-                for name in (path.stem, path.name, str(below.with_suffix("")), str(below)):
-                    self._paths.setdefault(name, path)
-        if not self._paths:
+        self.paths = sorted(
+            path
+            for path in self._folder.rglob("*")
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
+        if not self.paths:
+            known = ", ".join(sorted(SUFFIXES))
+            raise InputError(f"--videos: expected videos ({known}) below {folder}, got none")
+        self._whole, self._bare = dict[str, list[Path]](), dict[str, list[Path]]()
+        for path in self.paths:
+            below = path.relative_to(self._folder)
+            for name in {str(below), str(below.with_suffix(""))}:
+                self._whole.setdefault(name, []).append(path)
+            for name in {path.name, path.stem}:
+                self._bare.setdefault(name, []).append(path)
+
+    def __call__(
+        self, video_id: str, timestamps: Sequence[float]
+    ) -> Iterator[np.ndarray | InputError]:
+        try:
+            path = self._path(video_id)
+            yield from frames_at(path, [moment - self._start for moment in timestamps])
+        except InputError as error:
+            for _ in timestamps:
+                yield error
+
+    def _path(self, video_id: str) -> Path:
+        paths = self._whole.get(video_id) or self._bare.get(video_id) or []
+        if len(paths) != 1:
+            found = " and ".join(map(str, paths[:2])) or "none"
             raise InputError(
-                f"--videos: expected videos ({', '.join(sorted(SUFFIXES))}) below"
-                f" {folder}, there are none"
+                f"video {video_id}: expected one file of that name below {self._folder}, got"
+                f" {found}"
             )
-
-    def __call__(self, video_id: str, timestamp: float) -> np.ndarray:
-        if video_id not in self._paths:
-            raise InputError(f"video {video_id}: there is none of that name below {self._folder}")
-        path, seconds = self._paths[video_id], timestamp - self._start
-        if seconds < -_HALF_A_FRAME:
-            raise InputError(
-                f"{path}: {timestamp:g} s is before its first frame, which --start puts at"
-                f" {self._start:g} s"
-            )
-        return read_frame_at(path, seconds)
+        return paths[0]
 
 
-def read_frame_at(path: Path, seconds: float) -> np.ndarray:
-    """The frame u8[H,W,3], RGB, shown nearest to ``seconds`` after the first, turned upright.
+def frames_at(path: Path, moments: Sequence[float]) -> Iterator[np.ndarray | InputError]:
+    """The frames u8[H,W,3], RGB, turned upright, shown nearest to ascending ``moments``.
 
-    Raises ``InputError`` where the file cannot be read or ends before.
+    These are seconds after the first frame. In the place of a moment outside of the video there is
+    an ``InputError``. Raises one where the file cannot be read.
     """
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path.absolute())) as container:
+            if not container.streams.video:
+                raise InputError(f"{path}: expected a video, got a file without pictures")
             stream = container.streams.video[0]
-            frame = _nearest(container, stream, seconds, seek=True)
-            if frame is None:  # the index led behind the moment, as in many MPEG-TS
-                frame = _nearest(container, stream, seconds, seek=False)
-    except (av.FFmpegError, IndexError, OSError) as error:
+            found: Iterator[Any] = _met(_timed(container, stream), moments)
+            if _SEEKABLE & set(container.format.name.split(",")):
+                found = (_sought(container, stream, moment) for moment in moments)
+            for moment, frame in zip(moments, found, strict=True):
+                yield _outside(path, moment) if frame is None else _upright(frame)
+    except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path}: cannot be read as a video: {error}") from error
-    if frame is None:
-        raise InputError(
-            f"{path}: ends before {seconds:g} s; --start is the timestamp of a file's first frame"
-            " (900 for the segments that AVA's films are cut to)"
-        )
+
+
+def _outside(path: Path, moment: float) -> InputError:
+    return InputError(
+        f"{path}: does not show {moment:g} s after its first frame; --start is the timestamp of a"
+        " file's first frame (0 for whole films, 900 for the segments that AVA's are cut to)"
+    )
+
+
+def _upright(frame: Any) -> np.ndarray:
     picture = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(picture, round(getattr(frame, "rotation", 0)) // 90 % 4))
+    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation) // 90 % 4))
 
 
-def _nearest(container: Any, stream: Any, seconds: float, *, seek: bool) -> Any:
-    """The frame nearest to a moment; None where the stream does not reach it, or begins after."""
+def _sought(container: Any, stream: Any, moment: float) -> Any:
+    """The frame nearest to a moment, by the file's index; None outside of the video."""
+    if not -_A_FRAME <= moment <= _LATEST:
+        return None
     first = float((stream.start_time or 0) * stream.time_base)
-    target = first + seconds
-    if seek:
-        container.seek(max(0, int(target / stream.time_base)), stream=stream, backward=True)
-    else:
-        container.seek(0)
-    before = None
-    for frame in container.decode(stream):
-        if frame.time is None:
+    container.seek(int((first + max(moment, 0)) / stream.time_base), stream=stream)
+    frames = ((frame.time - first, frame) for frame in container.decode(stream))
+    return next(_met(frames, [moment]))
+
+
+def _timed(container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
+    """All frames and when each is shown, in seconds after the first."""
+    first = None
+    for number, frame in enumerate(container.decode(stream)):
+        if container.format.name == _COUNTED:
+            yield number / float(stream.average_rate), frame
+        else:
+            first = frame.time if first is None else first
+            yield frame.time - first, frame
+
+
+def _met(frames: Iterator[tuple[float, Any]], moments: Sequence[float]) -> Iterator[Any]:
+    """The nearest frame to each of ascending ``moments`` in one walk; None outside of the video.
+
+    The last frame is shown for as long as the one before it, or a second.
+    """
+    before = now = next(frames, None)
+    for moment in moments:
+        if now is None or before is None or moment < before[0] - _A_FRAME or moment > _LATEST:
+            yield None
             continue
-        if frame.time >= target:
-            if before is None:
-                late = frame.time - target > _HALF_A_FRAME
-                return None if late and (seek or seconds > _HALF_A_FRAME) else frame
-            return frame if frame.time - target < target - before.time else before
-        before = frame
-    if before is not None and target - before.time <= 1.0:
-        return before  # the last one is shown until the end
-    return None
+        while now[0] < moment and (after := next(frames, None)) is not None:
+            before, now = now, after
+        if now[0] < moment:
+            yield now[1] if moment - now[0] <= max(now[0] - before[0], 1.0) else None
+        else:
+            yield now[1] if now[0] - moment < moment - before[0] else before[1]
 
 
 def jpeg_address(frame: np.ndarray) -> str:

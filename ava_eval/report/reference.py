@@ -7,17 +7,18 @@ import math
 import re
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ava_eval.classes import Classes
 from ava_eval.errors import InputError
+from ava_eval.open_files import open_input
 
 # As the official script, PySlowFast, AlphAction ('.../AP@0.5IOU/stand': 0.8) and mmaction2
 # (AP@0.5IOU/stand= 0.8) print the AP of a class; the name may hold quotes, colons and commas.
-_NUMBER = r"['\"]?\s*[=:]\s*(nan|\d*\.?\d+(?:e-?\d+)?)"
+# (NumPy 2 prints np.float64(0.8).)
+_NUMBER = r"['\"]?\s*[=:]\s*(?:np\.float64\()?(nan|\d*\.?\d+(?:e-?\d+)?)"
 _CLASS = re.compile(r"AP@0\.5IOU/(.+?)" + _NUMBER, re.IGNORECASE)
 _MEAN = re.compile(r"mAP@0\.5IOU" + _NUMBER, re.IGNORECASE)
 
@@ -36,7 +37,8 @@ def read_reference(path: str | PathLike[str], classes: Classes) -> Reference:
 
     Raises ``InputError`` where the file has no AP of any of the classes.
     """
-    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    with open_input(path) as file:
+        text = file.read().decode("utf-8", errors="replace")
     if text.lstrip().startswith("{") and '"classes"' in text:
         mean, by_class = _of_json(path, text)
         places: dict[Any, int] = {int(number): i for i, number in enumerate(classes.ids)}
@@ -61,7 +63,7 @@ def _of_json(path: str | PathLike[str], text: str) -> tuple[float, dict[Any, flo
         answer = json.loads(text)
         by_id = {int(row["id"]): _value(row["ap"]) for row in answer["classes"]}
         return _value(answer["mAP"]), by_id
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{path}: expected the JSON that 'ava-eval score --json' writes: {error!r}"
         ) from error

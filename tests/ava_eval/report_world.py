@@ -13,12 +13,16 @@ from ava_eval.tables import BOX
 from tests.painted import write_painted
 
 IDS = [1, 12, 14, 15, 59, 79, 80]
-NAMES = ["bend", "stand", "walk", "answer phone", "touch | hold", "talk to (e.g., self)", "watch"]
+NAMES = [
+    *("bend/bow", "stand", "walk", "answer phone", "touch | hold", "talk to (e.g., self)"),
+    "watch (a person)",
+]
 VIDEOS = ["-a", "b_c", "d"]
+START, FPS = 900.0, 4
 
 
 def make_files(folder: Path, seed: int = 0) -> None:
-    """Write gt.csv, det.csv, worse.csv, labels.pbtxt and videos/ whose frames count tenths."""
+    """Write gt.csv, det.csv, worse.csv, labels.pbtxt and videos/ whose frames are numbered."""
     rng = np.random.default_rng(seed)
     truth, found = [], []
     for number in range(60):
@@ -47,5 +51,11 @@ def make_files(folder: Path, seed: int = 0) -> None:
     (folder / "labels.pbtxt").write_text("".join(items))
     (folder / "videos").mkdir()
     for video in VIDEOS:
-        path, times = folder / "videos" / f"{video}.mp4", np.arange(230) / 10
-        write_painted(path, times, Fraction(1, 10), size=(96, 128))
+        path, times = folder / "videos" / f"{video}.mp4", np.arange(88) / FPS
+        first = frame_number(video, START)
+        write_painted(path, times, Fraction(1, FPS), size=(96, 128), first=first)
+
+
+def frame_number(video: str, timestamp: float) -> int:
+    """What is painted on a frame; another number in every video."""
+    return VIDEOS.index(video) * 84 + round((timestamp - START) * FPS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from fractions import Fraction
+from collections import Counter
+from html import unescape
 from pathlib import Path
 
 import cv2
@@ -17,16 +18,14 @@ from ava_eval.average_precision import average_precision
 from ava_eval.classes import Classes
 from ava_eval.cli import main
 from ava_eval.diagnosis import diagnose
-from ava_eval.errors import InputError
 from ava_eval.frame_map import score_tables
 from ava_eval.report import About, evaluation_page
 from ava_eval.report.charts import Axis, Line, chart
 from ava_eval.report.curves import precision_recall
 from ava_eval.report.examples import examples
-from ava_eval.report.pictures import VideoFolder, read_frame_at
-from ava_eval.report.reference import read_reference
-from tests.ava_eval.report_world import make_files
-from tests.painted import number_of, write_painted
+from ava_eval.report.published import names_of_ava, published_for
+from tests.ava_eval.report_world import VIDEOS, frame_number, make_files
+from tests.painted import number_of
 
 
 @pytest.fixture
@@ -50,22 +49,27 @@ def pictures(html: str) -> list[tuple[str, float, np.ndarray]]:
     return answer
 
 
-def test_the_area_under_a_curve_is_the_ap() -> None:
-    rng = np.random.default_rng(3)
-    scores = rng.integers(0, 40, 60) / 40  # with ties
-    correct = rng.random(60) < 0.4
-    curve = precision_recall(scores, correct, 40)
-    steps = np.diff(np.concatenate([[0], np.unique(curve.recall)]))
-    first = np.searchsorted(curve.recall, np.unique(curve.recall))
-    loose = float((steps * curve.envelope[first]).sum())
-    # The AP takes the hits of equal scores one by one, the curve all of them together.
-    assert loose >= average_precision(scores, correct, 40) - 1e-12
-    distinct = rng.permutation(60) / 60
-    curve = precision_recall(distinct, correct, 40)
-    area = float((curve.envelope / 40).sum())
-    assert area == pytest.approx(average_precision(distinct, correct, 40), abs=1e-12)
-    assert curve.outline()[0][0] == 0
-    assert curve.outline()[-1] == (curve.recall[-1], curve.envelope[-1])
+def area(outline: list[tuple[float, float]]) -> float:
+    x, y = np.array(outline).T
+    return float(np.trapezoid(y, x))
+
+
+@pytest.mark.parametrize("size", [20, 60, 5000])
+def test_the_area_under_a_curve_is_the_ap(size: int) -> None:
+    rng = np.random.default_rng(size)
+    scores, correct = rng.permutation(size) / size, rng.random(size) < 0.4
+    total = int(correct.sum()) + 5
+    outline = precision_recall(scores, correct, total).outline()
+    ap = average_precision(scores, correct, total)
+    assert area(outline) <= ap + 1e-12
+    assert area(outline) == pytest.approx(ap, abs=1e-12 if size < 100 else 0.02)
+    assert outline[-1][0] == correct.sum() / total
+
+
+def test_a_curve_has_steps() -> None:
+    correct = np.array([True, *[False] * 18, True])
+    outline = precision_recall(np.arange(20, 0, -1) / 20, correct, 2).outline()
+    assert outline == [(0, 1), (0.5, 1), (0.5, 0.1), (1, 0.1)]
 
 
 def test_a_threshold_keeps_what_the_curve_says() -> None:
@@ -102,6 +106,7 @@ def test_the_worst_errors_are_named(label_map, annotations, detections) -> None:
     assert told == [
         ("false positive", 2.0, ["walk"], "background", 0.9),
         ("confusion", 4.0, ["walk", "talk"], "class", 0.8),
+        ("missed person", 2.0, ["walk"], "missed", None),
         ("missed person", 3.0, ["walk", "talk"], "missed", None),
     ]
     assert chosen[0].people[0].box == [0.0, 0.0, 0.4, 0.8]
@@ -114,60 +119,119 @@ def test_pictures_are_of_the_keyframes(files: Path, capsys) -> None:
     assert capsys.readouterr().out == "out.html\n"
     shown = pictures((files / "out.html").read_text())
     assert len(shown) > 5
-    for _, time, image in shown:
-        assert number_of(image) == round((time - 900) * 10)
+    assert {video for video, _, _ in shown} == set(VIDEOS)
+    for video, time, image in shown:
+        assert number_of(image) == frame_number(video, time)
 
 
-def test_numbers_are_those_of_score(files: Path, capsys) -> None:
-    assert main([*REPORT, "--title", "M <y>"]) == 0
-    assert main(["score", *REPORT[1:7], "--json", "score.json"]) == 0
+def attributes(html: str, name: str) -> dict[str, float]:
+    """One attribute of each class's row."""
+    found = re.findall(rf'<tbody data-name="(.*?)".*? data-{name}="(.*?)"', html)
+    return {unescape(key): float(value) for key, value in found}
+
+
+def text_of(html: str) -> str:
+    """What a page says, on one line, with ASCII signs."""
+    words = unescape(re.sub(r"<[^>]*>", " ", html)).replace("−", "-").replace("\u202f", "")
+    return re.sub(r" ([.,:;])", r"\1", " ".join(words.split()))
+
+
+def test_numbers_are_those_of_score(files: Path) -> None:
+    draws = ["--resamples", "40", "--seed", "3"]
+    assert main([*REPORT, "--title", "M <y>", *draws]) == 0
+    assert main(["score", *REPORT[1:7], "--json", "score.json", *draws]) == 0
     html = (files / "out.html").read_text()
     answer = json.loads((files / "score.json").read_text())
-    assert f"<strong>{answer['mAP']:.4f}</strong>" in html
-    assert "M &lt;y&gt;" in html
+    low, high = answer["mAP_interval"]
+    told = f"{answer['mAP']:.4f} frame-mAP 95 % interval {low:.3f} to {high:.3f}, protocol 2020"
+    assert f"M <y> {told}" in text_of(html)
     assert "<y>" not in html
-    for row in answer["classes"]:
-        (ap,) = re.findall(rf'data-name="{re.escape(row["name"])}".*?data-ap="(.*?)"', html)
-        assert float(ap) == pytest.approx(row["ap"], nan_ok=True) if row["ap"] else ap == "nan"
+    rows = {row["name"]: row for row in answer["classes"]}
+    for name, key in (("ap", "ap"), ("truth", "num_groundtruth"), ("found", "num_detections")):
+        expected = {name: np.nan if row[key] is None else row[key] for name, row in rows.items()}
+        assert attributes(html, name) == pytest.approx(expected, nan_ok=True)
+    row = rows["walk"]
+    low, high = row["ap_interval"]
+    assert (
+        f"AP {row['ap']:.3f}, 95 % interval {low:.3f} to {high:.3f}. Annotated:"
+        f" {row['num_groundtruth']}. Detections scored: {row['num_detections']}."
+    ) in text_of(html)
     for file in answer["inputs"]:
         assert file["sha256"] in html
 
 
+def test_losses_are_those_of_diagnose(files: Path) -> None:
+    assert main(REPORT) == 0
+    assert main(["diagnose", *REPORT[1:7], "--json", "diagnosis.json"]) == 0
+    told = text_of((files / "out.html").read_text())
+    answer = json.loads((files / "diagnosis.json").read_text())
+    for cause in answer["causes"]:
+        numbers = f"{cause['share']:.3f} {cause['alone']:.3f}"
+        assert f"{numbers} {cause['false_positives']} {cause['missed']}" in told
+    names = {row["id"]: row["name"] for row in answer["classes"]}
+    assert len({pair["actual"] for pair in answer["confusions"]}) > 1
+    for pair in answer["confusions"][:12]:
+        said, does = names[pair["predicted"]], names[pair["actual"]]
+        assert f"{said} {does} {pair['rows']} {pair['considered']}" in told
+    for name, value in answer["oracles"].items():
+        assert f"{value:.3f}" in told, name
+    for part in answer["slices"]["people"]:
+        assert f"{part['name']} {part['mAP']:.3f}".replace("nan", "–") in told if part["mAP"] else 1
+
+
 def test_beside_another_run(files: Path) -> None:
+    draws = ["--resamples", "40", "--seed", "3"]
+    assert main([*REPORT, "--beside", "worse.csv", *draws]) == 0
+    words = ["-g", "gt.csv", "-l", "labels.pbtxt", "-d", "worse.csv", "-d", "det.csv"]
+    assert main(["compare", *words, *draws, "--json", "compare.json"]) == 0
+    html = (files / "out.html").read_text()
+    answer = json.loads((files / "compare.json").read_text())
+    (low, high), (other, _) = answer["delta_interval"], answer["mAP"]
+    assert answer["delta"] > 0.05
+    assert (
+        f"{answer['delta']:+.4f} against {other:.4f} of worse.csv (95 % interval {low:+.4f} to"
+        f" {high:+.4f}, the same draws of videos)."
+    ) in text_of(html)
+    rows = {row["name"]: row for row in answer["classes"]}
+    deltas = {name: np.nan if row["delta"] is None else row["delta"] for name, row in rows.items()}
+    assert attributes(html, "delta") == pytest.approx(deltas, nan_ok=True)
     main(["score", *REPORT[1:7], "--json", "score.json"])
-    mean = json.loads((files / "score.json").read_text())["mAP"]
-    for other in ("worse.csv", "score.json"):
-        assert main([*REPORT, "--beside", other]) == 0
-        html = (files / "out.html").read_text()
-        assert f'of <span class="path">{other}</span>' in html
-    assert f"+0.0000 against {mean:.4f}" in html
-    assert "the same draws" not in html
+    assert main([*REPORT, "--beside", "score.json"]) == 0
+    told = text_of((files / "out.html").read_text())
+    assert f"+0.0000 against {answer['mAP'][1]:.4f} of score.json." in told
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{ 'PascalBoxes_PerformanceByCategory/AP@0.5IOU/walk': 0.25,\n"
-        "  'PascalBoxes_PerformanceByCategory/AP@0.5IOU/wave, twice': nan,\n"
-        "  'PascalBoxes_Precision/mAP@0.5IOU': 0.5}",
-        "mAP@0.5IOU=\t0.5\nPerformanceByCategory/AP@0.5IOU/walk=\t0.25\n",
-        '{"PascalBoxes_PerformanceByCategory/AP@0.5IOU/walk": 0.25, "mAP@0.5IOU": 5e-1}',
-    ],
-    ids=["official script", "mmaction2", "one line"],
-)
-def test_logs_of_the_peers(text: str, tmp_path: Path, label_map) -> None:
-    (tmp_path / "log.txt").write_text(text)
-    reference = read_reference(tmp_path / "log.txt", Classes.of_table(label_map))
-    assert reference.mean == 0.5
-    assert reference.ap[0] == 0.25
-    assert np.isnan(reference.ap[1:]).all()
+def test_boxes_are_drawn_where_they_are(label_map, annotations, detections) -> None:
+    truth = annotations(
+        [("v", 7.0, 0.1, 0.2, 0.4, 0.8, 1, 0), ("w", 1.0, 0.1, 0.2, 0.3, 0.4, 1, 0)]
+    )
+    found = detections([("v", 7.0, 0.5, 0.25, 0.75, 0.35, 1, 0.875)])
+
+    def red(video_id: str, timestamps: list[float]):
+        for _ in timestamps:
+            yield np.full((40, 80, 3), (200, 50, 10), np.uint8)
+
+    scored, classes = score_tables(truth, found, label_map)
+    html = evaluation_page(scored, classes, About("one"), frames=red, resamples=5).html
+    wrong = re.findall(r'<rect class="wrong" ([^>]*)/>', html)
+    assert 'x="0.5" y="0.25" width="0.25" height="0.1"' in wrong
+    people = re.findall(r'<rect class="truth" ([^>]*)><title>(.*?)</title>', html)
+    assert ('x="0.1" y="0.2" width="0.3" height="0.6"', "walk") in people
+    (_, _, image), *_ = pictures(html)
+    assert np.abs(image[..., ::-1].reshape(-1, 3).mean(axis=0) - [200, 50, 10]).max() < 6
+    assert "walk 0.875: near nobody" in text_of(html)
 
 
-@pytest.mark.parametrize("text", ["nothing", '{"classes": [{"id": 1}]}', '{"classes": 5}', ""])
-def test_what_has_no_aps_is_refused(text: str, tmp_path: Path, label_map) -> None:
-    (tmp_path / "other").write_text(text)
-    with pytest.raises(InputError, match="expected"):
-        read_reference(tmp_path / "other", Classes.of_table(label_map))
+def test_published_numbers_stand_beside_ava_alone() -> None:
+    ava = Classes.of([(i, "") for i in range(1, 61)])
+    assert published_for(ava, 50_000) == ()
+    names = {11: "sit", 12: "stand", 14: "walk", 17: "carry/hold (an object)"}
+    listed = [(i, names.get(i, "x")) for i in range(1, 60)] + [(80, "watch (a person)")]
+    assert published_for(Classes.of(listed), 50_000)[1].mean == 24.2
+    assert published_for(Classes.of(listed), 700) == ()
+    assert published_for(Classes.of(listed[1:]), 50_000) == ()
+    assert names_of_ava(Classes.of([(12, "stand"), (300, "fly")]))
+    assert not names_of_ava(Classes.of([(12, "jump"), (14, "walk")]))
 
 
 @pytest.mark.parametrize(
@@ -180,30 +244,69 @@ def test_what_has_no_aps_is_refused(text: str, tmp_path: Path, label_map) -> Non
         (["--beside", "nothing.json"], "nothing.json"),
         (["-o", "det.csv"], "det.csv: expected a file for the result"),
         (["-d", "worse.csv"], "-d: expected 1 file, got 2"),
+        (["--beside", "det.json", "-o", "det.json"], "det.json: expected a file for the result"),
+        (["--videos", "videos", "-o", "videos/d.mp4"], "videos/d.mp4: expected a file for the"),
     ],
 )
 def test_mistakes(words: list[str], told: str, files: Path, capsys) -> None:
     (files / "empty").mkdir()
+    (files / "det.json").write_text("{}")
+    before = {path: path.read_bytes() for path in files.rglob("*") if path.is_file()}
     assert main([*REPORT, *words]) == 2
+    assert before == {path: path.read_bytes() for path in files.rglob("*") if path.is_file()}
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert told in error
     assert error.count("\n") == 1
-    assert not (files / "out.html").exists()
+
+
+@pytest.mark.parametrize("start", ["nan", "inf", "soon"])
+def test_a_start_that_is_no_time(start: str, files: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([*REPORT, "--videos", "videos", "--start", start])
+    assert left.value.code == 2
+    assert "--start: expected" in capsys.readouterr().err
+
+
+def test_all_missed_people_are_shown(label_map, annotations, detections) -> None:
+    """Even where the other errors are on the same keyframes, and few classes have them."""
+    truth = annotations([("v", float(t), 0, 0, 0.4, 0.8, 1, 0) for t in range(40)])
+    found = detections([("v", float(t), 0.6, 0, 1, 0.8, 1, 0.5) for t in range(40)])
+    scored, classes = score_tables(truth, found, label_map)
+    html = evaluation_page(scored, classes, About("lost"), resamples=5).html
+    kinds = Counter(re.findall(r'data-kind="(.*?)"', html))
+    assert kinds == {"false positive": 40, "missed person": 40}
+    shown = re.findall(r'class="show-errors" data-class="(.*?)"', html)
+    assert shown == ["walk"]  # the others would lead to nothing
+    assert "no interval, as all is of one video" in html
+
+
+def test_odd_boxes_are_not_drawn(label_map, annotations, detections) -> None:
+    nan, inf = float("nan"), float("inf")
+    truth = annotations([("v", 1.0, nan, 0, 0.4, 0.8, 1, 0), ("v", 1.0, 0, 0, 0.4, 0.8, 1, 1)])
+    found = detections([("v", 1.0, -inf, 0, inf, 0.8, 1, inf)])
+    scored, classes = score_tables(truth, found, label_map)
+    html = evaluation_page(scored, classes, About("odd"), resamples=5).html
+    rects = re.findall(r'<rect class="(?:wrong|truth)" x=([^>]*)>', html)
+    assert rects
+    assert not [rect for rect in rects if "nan" in rect or "inf" in rect]
 
 
 def test_a_page_stays_small(files: Path) -> None:
     tables = read_annotations("gt.csv"), read_detections("det.csv"), read_label_map("labels.pbtxt")
     rng = np.random.default_rng(0)
 
-    def noise(video_id: str, timestamp: float) -> np.ndarray:  # compresses worst of all
-        return rng.integers(0, 256, (2000, 720, 3), np.uint8)
+    def noise(video_id: str, timestamps: list[float]):  # compresses worst of all
+        for _ in timestamps:
+            yield rng.integers(0, 256, (2000, 720, 3), np.uint8)
 
     scored, classes = score_tables(*tables)
     page = evaluation_page(scored, classes, About("noise"), frames=noise, resamples=10)
     assert 3e6 < len(page.html) < 5e6
     kinds = set(re.findall(r'data-kind="(.*?)"', page.html))
     assert kinds == {"false positive", "confusion", "missed person"}
+    shown, chosen = re.search(r"(\d+) of (\d+) errors have room", page.html).groups()
+    assert int(shown) == page.html.count('class="card"') < int(chosen)
 
 
 def test_a_wrong_start_is_told(files: Path, capsys) -> None:
@@ -222,21 +325,6 @@ def test_nothing_found_and_nobody_there(files: Path) -> None:
     assert "No AP" in (files / "out.html").read_text()
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-@pytest.mark.parametrize("begins", [0, 7])
-def test_frames_by_time(tmp_path: Path, suffix: str, begins: int) -> None:
-    numbers = np.arange(60)
-    times = (numbers + (numbers > 30) * 20 + begins) / 10  # a long frame in the middle
-    write_painted(tmp_path / f"v{suffix}", times, Fraction(1, 10))
-    folder = VideoFolder(tmp_path, start=100.0)
-    for wanted, number in ((100.0, 0), (100.1, 1), (102.96, 30), (104.0, 30), (105.2, 32)):
-        assert number_of(folder("v", wanted)) == number
-    assert number_of(read_frame_at(tmp_path / f"v{suffix}", 7.9)) == 59
-    for name, moment in (("v", 99.0), ("v", 200.0), ("w", 100.0), ("../v", 100.0)):
-        with pytest.raises(InputError):
-            folder(name, moment)
-
-
 def test_ticks_are_round_and_hold_the_points() -> None:
     drawn = chart("c", Axis("x"), Axis("y"), [Line("a", [(3, 0.011), (977, 0.052)])])
     assert [text for _, text in drawn.x_ticks] == ["0", "200", "400", "600", "800", "1000"]
@@ -252,5 +340,6 @@ def test_ticks_are_round_and_hold_the_points() -> None:
     gap = chart("c", Axis("x"), Axis("y"), [Line("a", [(0, 1), (1, float("nan")), (2, 2)])])
     assert gap.paths[0].count("M") == 2
     assert chart("c", Axis("x"), Axis("y"), []).paths == []
-    for value in (0.0, -3.0, 1e-9, 1e9):
-        chart("c", Axis("x"), Axis("y"), [Line("a", [(0, value)])])
+    for values in ((0.0,), (-3.0,), (1e-9,), (1e9,), (0.3, 0.30000000000000004), (1e-14, 3e-14)):
+        drawn = chart("c", Axis("x"), Axis("y"), [Line("a", list(enumerate(values)))])
+        assert len({text for _, text in drawn.y_ticks}) > 1

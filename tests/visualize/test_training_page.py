@@ -74,8 +74,8 @@ def test_a_run_at_work(run: Path) -> None:
     [
         (None, "metrics.jsonl: expected the folder of a training"),
         ("", "expected the lines of a training"),
-        ('{"step": 3}\nnonsense\n', "metrics.jsonl:2: expected a JSON object with a step"),
-        ('{"loss": 3}\n', "metrics.jsonl:1: expected a JSON object with a step"),
+        ('{"step": 3}\nnonsense\n', "metrics.jsonl:2: expected a JSON object of numbers"),
+        ('{"loss": 3}\n', "metrics.jsonl:1: expected a JSON object of numbers"),
     ],
 )
 def test_what_is_no_run(text: str | None, told: str, tmp_path: Path) -> None:
@@ -84,6 +84,27 @@ def test_what_is_no_run(text: str | None, told: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=told):
         report_training(tmp_path)
     assert not (tmp_path / "training.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("metrics.jsonl", b'{"step": 3, "loss": "x"}\n', "metrics.jsonl:1: expected"),
+        ("metrics.jsonl", b"\xff\n", "metrics.jsonl: expected text in UTF-8"),
+        ("data.json", b"[]", "data.json: expected a JSON object"),
+        ("starts.json", b"{", "starts.json: expected JSON"),
+        ("starts.json", b'[{"step": 0}, 5]', None),
+        ("metrics.jsonl", b'{"step": 3}\n', None),
+        ("data.json", b'{"videos": "x", "files": 5}', None),
+    ],
+)
+def test_files_of_others(run: Path, name: str, text: bytes, told: str | None) -> None:
+    (run / name).write_bytes(text)
+    if told is None:
+        assert "Where these numbers come from" in report_training(run).read_text()
+        return
+    with pytest.raises(InputError, match=told):
+        report_training(run)
 
 
 def test_many_points_are_thinned_to_means() -> None:
