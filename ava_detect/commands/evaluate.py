@@ -94,7 +94,7 @@ def evaluate_people(config: Config, videos: ClipSource | None = None, name: str 
     if distributed.is_main():
         _write(config, videos, done, detections)
         warnings = [done.unread_text()] if unread else []
-        save_report(config, videos, scored, classes, done.report, warnings)
+        save_report(config, videos, scored, classes, done.report, done.detections, warnings)
     return done
 
 

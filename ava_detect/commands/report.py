@@ -11,6 +11,7 @@ from ava_detect.assemble import build_timebase
 from ava_detect.clips import ClipSource
 from ava_detect.commands.facts import inputs
 from ava_detect.config import Config, dump_config
+from ava_detect.proposals.files import file_digest
 from ava_detect.proposals.proposer import read_frame
 from ava_eval.atomic import atomic_path
 from ava_eval.classes import Classes
@@ -26,9 +27,10 @@ def save_report(
     scored: Scored,
     classes: Classes,
     path: Path,
+    detections: Path,
     warnings: Sequence[str] = (),
 ) -> None:
-    """Write the page of one evaluation; see ``ava_eval.report``."""
+    """Write the page of the evaluation of ``detections``; see ``ava_eval.report``."""
     timebase = build_timebase(config)
 
     def frames(video_id: str, timestamps: Sequence[float]) -> Iterator[np.ndarray | InputError]:
@@ -41,7 +43,10 @@ def save_report(
     evaluation = config.evaluation
     about = About(
         title=f"Evaluation of {config.output}",
-        files=inputs(config),
+        files=[
+            *inputs(config),
+            {"role": "detections", "path": str(detections), "sha256": file_digest(detections)},
+        ],
         settings={
             "split": config.split,
             "boxes": evaluation.boxes,

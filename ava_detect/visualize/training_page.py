@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def training_page(folder: Path) -> str:
         "training.html",
         "ava_detect.visualize",
         about=about,
-        last={name: train[-1].get(name) for name in (*FIGURES, "step")},
+        last_step=train[-1]["step"],
+        figures={name: _late(name, train) for name in FIGURES},
         best=_best(val),
         data={name: data[name] for name in ("videos", "clips", "people") if _is_count(data, name)},
         charts=_charts(train, val),
@@ -94,6 +96,13 @@ def _read_json(path: Path, kind: type) -> Any:
     if not isinstance(value, kind):
         raise InputError(f"{path}: expected a JSON {'object' if kind is dict else 'list'}")
     return value
+
+
+def _late(name: str, train: Sequence[Figures]) -> float:
+    """The median of a figure over the last tenth of the run, which one step does not sway."""
+    some = train[-max(1, len(train) // 10) :]
+    values = [line[name] for line in some if line.get(name) is not None]
+    return statistics.median(values) if values else math.nan
 
 
 def _is_count(data: Figures, name: str) -> bool:

@@ -11,6 +11,7 @@ from ava_eval.commands.output import warn, write_json
 from ava_eval.diagnosis import CAUSES, Diagnosis
 from ava_eval.diagnosis import diagnose as explain
 from ava_eval.diagnosis.causes import MEANING
+from ava_eval.diagnosis.oracles import ORACLES
 from ava_eval.diagnosis.slices import FREQUENCIES, SIZES
 from ava_eval.notices import notices
 from ava_eval.text import number
@@ -85,15 +86,9 @@ def _limits(name: str) -> str:
 
 
 def _oracles(diagnosis: Diagnosis) -> str:
-    told = {
-        "perfect_boxes": "boxes moved onto the people they touch, scores as they are",
-        "perfect_classes": "people who are found get exactly their actions",
-        "ceiling": "the same and no other detection: what these boxes allow where they are",
-        "groundtruth": "the ground truth against itself",
-    }
     lines = [f"{'if perfect':<21}{'mAP':>7}"]
     for name, value in diagnosis.oracles.items():
-        lines.append(f"  {name.replace('_', ' '):<19}{number(value):>7}  {told[name]}")
+        lines.append(f"  {name.replace('_', ' '):<19}{number(value):>7}  {ORACLES[name]}")
     return "\n".join(lines)
 
 

@@ -13,6 +13,13 @@ from ava_eval.labelled_boxes import LabelledBoxes, run_starts
 from ava_eval.matching import MIN_OVERLAP
 from ava_eval.scoring import Scored, rescore
 
+ORACLES = {
+    "perfect_boxes": "boxes moved onto the people they touch, scores as they are",
+    "perfect_classes": "people who are found get exactly their actions",
+    "ceiling": "the same and no other detection: what these boxes allow where they are",
+    "groundtruth": "the ground truth against itself",
+}
+
 
 def oracles(scored: Scored, people: People, classes: Classes) -> dict[str, float]:
     """The mAP with

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,23 +12,25 @@ import numpy as np
 from ava_eval.classes import GROUPS, Classes
 from ava_eval.diagnosis import CAUSES, Diagnosis, diagnose
 from ava_eval.diagnosis.causes import MEANING
-from ava_eval.errors import InputError
-from ava_eval.frame_map import FrameMap
+from ava_eval.diagnosis.oracles import ORACLES
+from ava_eval.diagnosis.slices import FREQUENCIES, SIZES
+from ava_eval.frame_map import FrameMap, mean_of_defined
 from ava_eval.protocol import PROTOCOLS
+from ava_eval.report.cards import cards
 from ava_eval.report.charts import Axis, Chart, Line, chart
 from ava_eval.report.curves import Curve, precision_recall
-from ava_eval.report.examples import Example, examples
+from ava_eval.report.examples import examples
 from ava_eval.report.page import render, versions
-from ava_eval.report.pictures import Frames, jpeg_address
+from ava_eval.report.pictures import Frames
 from ava_eval.report.published import names_of_ava, published_for
 from ava_eval.report.reference import Reference
 from ava_eval.scoring import Scored
 from ava_eval.statistics import Bootstrap, bootstrap, interval
 
 _CONFUSIONS = 12
-# Characters: of a page, and about those of a class, a picture's caption and a person on it.
-_PAGE, _CLASS, _CARD, _PERSON = 4_600_000, 8_000, 700, 250
-_NO_SHAPE = (16, 9)
+_BOUNDS = {"size": SIZES["medium"], "frequency": FREQUENCIES["common"]}
+_STATED = 5e-4  # an mAP that differs by more from the mean of its APs is told of
+_PAGE, _CLASS = 4_600_000, 8_000  # characters: of a page, and about those of a class
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,11 @@ def evaluation_page(
     drawn = bootstrap(both, resamples, seed)
     of_mean, of_classes = drawn[0].intervals()
     one_video = len(scored.videos) < 2
+    deltas = _delta_intervals(result, drawn)
     if one_video:  # the draws are all alike
-        of_mean, of_classes = [math.nan] * 2, np.full_like(of_classes, math.nan)
+        of_mean, of_classes, deltas = [math.nan] * 2, of_classes * math.nan, deltas * math.nan
     chosen = examples(scored, diagnosis, classes, most_pictures)
-    cards, unseen = _cards(chosen, frames, max(_PAGE - _CLASS * len(classes), _PAGE // 10))
+    shown, unseen = cards(chosen, frames, max(_PAGE - _CLASS * len(classes), _PAGE // 10))
     ava = names_of_ava(classes)
     settings = {
         "protocol": f"{result.protocol} ({PROTOCOLS[result.protocol].source})",
@@ -117,16 +119,18 @@ def evaluation_page(
         one_video=one_video,
         beside=None if beside is None else _beside(result, beside, drawn),
         rows=[
-            _row(place, scored, diagnosis, of_classes, beside, ava)
-            for place in classes.listing.tolist()
+            _row(place, scored, diagnosis, of_classes, deltas, beside, ava)
+            for place in np.argsort(result.ap, kind="stable").tolist()
         ],
         groups=[name.replace("_", " ") for name in GROUPS if ava and classes.group(name).any()],
         causes=_causes(diagnosis),
         slices={name: parts for name, parts in diagnosis.slices.items() if ava or name != "group"},
         oracles=diagnosis.oracles,
+        oracles_told=ORACLES,
+        bounds_of=_BOUNDS,
         confusions=_confusions(diagnosis, classes),
-        cards=cards,
-        pictured={name for card in cards for name in card["actions"]},
+        cards=shown,
+        pictured={name for card in shown for name in card["classes"]},
         num_errors=len(chosen),
         unseen=unseen,
         with_videos=frames is not None,
@@ -142,6 +146,7 @@ def _row(
     scored: Scored,
     diagnosis: Diagnosis,
     intervals: np.ndarray,
+    delta_intervals: np.ndarray,
     beside: Beside | None,
     ava: bool,
 ) -> dict[str, Any]:
@@ -151,6 +156,7 @@ def _row(
     ap = float(result.ap[place])
     other = math.nan if beside is None else float(beside.reference.ap[place])
     groups = [name for name in GROUPS if ava and classes.group(name)[place]]
+    low, high = delta_intervals[place].tolist()
     curve = precision_recall(*_detections(scored, place))
     best = curve.best
     return {
@@ -161,6 +167,8 @@ def _row(
         "interval": intervals[place].tolist(),
         "beside": other,
         "delta": ap - other,
+        "delta_interval": (low, high),
+        "moved": low > 0 or high < 0,
         "truth": int(result.num_groundtruth[place]),
         "found": int(result.num_detections[place]),
         "causes": sorted(zip(CAUSES, share.tolist(), strict=True), key=lambda pair: -pair[1]),
@@ -194,19 +202,28 @@ def _chart(name: str, curve: Curve, place: int, beside: Beside | None) -> Chart 
 
 
 def _beside(result: FrameMap, beside: Beside, drawn: Sequence[Bootstrap]) -> dict[str, Any]:
-    """The other run's mAP, and of how many of the classes with an AP it tells."""
+    """Both mAPs over the classes of which both tell, and what stands in the way of comparing."""
     reference = beside.reference
     known = ~np.isnan(reference.ap) & ~np.isnan(result.ap)
-    answer: dict[str, Any] = {
+    mean, other = (mean_of_defined(ap[known]) for ap in (result.ap, reference.ap))
+    differs = abs(other - reference.mean) > _STATED and known.sum() == (~np.isnan(result.ap)).sum()
+    return {
         "name": reference.name,
-        "mean": reference.mean,
-        "delta": result.mean - reference.mean,
+        "mean": mean,
+        "other": other,
+        "delta": mean - other,
         "classes": int(known.sum()),
-        "interval": None,
+        "stated": reference.mean if differs else None,
+        "protocol": reference.protocol if reference.protocol != result.protocol else None,
+        "interval": interval(drawn[0].mean - drawn[1].mean).tolist() if len(drawn) == 2 else None,
     }
-    if len(drawn) == 2:
-        answer["interval"] = interval(drawn[0].mean - drawn[1].mean).tolist()
-    return answer
+
+
+def _delta_intervals(result: FrameMap, drawn: Sequence[Bootstrap]) -> np.ndarray:
+    """That of each class's AP minus the other run's, f64[C,2]; NaN without its detections."""
+    if len(drawn) < 2:
+        return np.full((len(result.ap), 2), np.nan)
+    return np.stack([interval(gains) for gains in (drawn[0].ap - drawn[1].ap).T])
 
 
 def _causes(diagnosis: Diagnosis) -> list[dict[str, Any]]:
@@ -237,64 +254,3 @@ def _confusions(diagnosis: Diagnosis, classes: Classes) -> list[dict[str, Any]]:
         }
         for pair in diagnosis.confusions[:_CONFUSIONS]
     ]
-
-
-def _cards(
-    chosen: Sequence[Example], frames: Frames | None, room: int
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """The first of the examples with their pictures, as many as there is ``room`` for on the page
-    (characters), and why some have none."""
-    pictures, reasons = _pictures(chosen, frames)
-    cards = list[dict[str, Any]]()
-    for example, (picture, shape) in zip(chosen, pictures, strict=True):
-        room -= len(picture or "") + _CARD + _PERSON * len(example.people)
-        if room < 0:
-            break
-        cards.append(
-            {
-                "kind": example.kind,
-                "actions": example.actions,
-                "score": example.score,
-                "told": MEANING[example.cause],
-                "video_id": example.video_id,
-                "timestamp": example.timestamp,
-                "picture": picture,
-                "shape": shape,
-                "box": _rectangle(example.box),
-                "people": [
-                    (box, person.actions)
-                    for person in example.people
-                    if (box := _rectangle(person.box)) is not None
-                ],
-            }
-        )
-    return cards, reasons
-
-
-def _pictures(
-    chosen: Sequence[Example], frames: Frames | None
-) -> tuple[list[tuple[str | None, tuple[int, int]]], list[str]]:
-    """The picture of each example, or None, with the shape (width, height) to draw in; and the
-    reasons, one a video, why some have none. Each video is walked once."""
-    found: list[tuple[str | None, tuple[int, int]]] = [(None, _NO_SHAPE)] * len(chosen)
-    reasons = dict[str, str]()
-    if frames is None:
-        return found, []
-    order = sorted(range(len(chosen)), key=lambda i: (chosen[i].video_id, chosen[i].timestamp))
-    for video_id, group in itertools.groupby(order, key=lambda i: chosen[i].video_id):
-        places = list(group)
-        shown = frames(video_id, [chosen[i].timestamp for i in places])
-        for place, frame in zip(places, shown, strict=True):
-            if isinstance(frame, InputError):
-                reasons.setdefault(video_id, str(frame))
-            else:
-                found[place] = jpeg_address(frame), (frame.shape[1], frame.shape[0])
-    return found, list(reasons.values())
-
-
-def _rectangle(box: Sequence[float]) -> tuple[float, ...] | None:
-    """x, y, width and height as fractions of the picture; None for what cannot be drawn."""
-    if not np.all(np.isfinite(box)):
-        return None
-    x1, y1, x2, y2 = np.clip(box, -1, 2)
-    return tuple(round(float(value), 4) for value in (x1, y1, max(x2 - x1, 0), max(y2 - y1, 0)))

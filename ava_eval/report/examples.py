@@ -1,9 +1,9 @@
-"""The errors worth looking at: the worst of each class, spread over classes and keyframes."""
+"""The errors worth looking at: the worst of each class, more of the classes that lose most."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,110 +26,159 @@ class Person:
 
 @dataclass(frozen=True)
 class Example:
-    """An error on a keyframe.
+    """An error on a keyframe, and what it was lost to: one of ``CAUSES``.
 
-    ``actions`` are the names that it concerns: of a false positive the one that was said; of a
-    confusion that and what the person does; of a missed person what they do. ``box`` is the
-    detection's, or the missed person's; ``score`` the detection's. ``people`` are all of the
-    ground truth on the keyframe.
+    ``said`` is the action of a wrong detection and ``score`` its score; None for somebody whom no
+    box lies on. ``box`` is the detection's, or that person's. ``people`` are all of the ground
+    truth on the keyframe; ``person`` is the place among them of the one whom the box overlaps most,
+    or who was not found (None: nobody is near), and ``overlap`` how much, or how much the nearest
+    box overlaps them.
     """
 
-    kind: str
+    cause: str
     video_id: str
     timestamp: float
-    cause: str
-    actions: list[str]
-    box: list[float]
+    said: str | None
     score: float | None
+    box: list[float]
     people: list[Person]
+    person: int | None
+    overlap: float
+
+    @property
+    def actions(self) -> list[str]:
+        """The names of the classes that it concerns."""
+        other = self.said is None or self.cause == "class"
+        done = self.people[self.person].actions if other and self.person is not None else []
+        return list(dict.fromkeys([*([] if self.said is None else [self.said]), *done]))
 
 
 def examples(
     scored: Scored, diagnosis: Diagnosis, classes: Classes, most: int = 60
 ) -> list[Example]:
-    """Up to ``most`` errors of each kind: the surest detections that are wrong, and the largest
-    people that no box lies on. Kinds and classes take turns; a kind shows a keyframe once."""
+    """Up to ``most`` errors of each of three kinds: the surest detections that are beside people or
+    near nobody or second ones, the surest on people who do something else, and the largest people
+    whom no box lies on. Kinds take turns, and a kind shows a keyframe once. Every class comes first
+    once, then in proportion to what it loses."""
     people = diagnosis.people
     of_found, of_truth = people.found.keyframe_of_row, people.truth.keyframe
-    queues = {
-        "false positive": (_wrong(scored, diagnosis, confused=False), of_found),
-        "confusion": (_wrong(scored, diagnosis, confused=True), of_found),
-        "missed person": (_missed(people), of_truth),
-    }
-    by_kind = [
+    lost = np.nan_to_num(1 - diagnosis.result.ap)
+    misplaced = _wrong(scored, diagnosis, LOCALISATION, BOTH, DUPLICATE, BACKGROUND)
+    chosen = [
         [
-            _example(kind, row, scored, diagnosis, classes)
-            for row in itertools.islice(_in_turns(rows, keyframe), most)
+            _of_detection(row, scored, diagnosis, classes)
+            for row in itertools.islice(_in_turns(rows, lost, of_found), most)
         ]
-        for kind, (rows, keyframe) in queues.items()
+        for rows in (misplaced, _wrong(scored, diagnosis, CLASS))
     ]
-    return [one for turn in itertools.zip_longest(*by_kind) for one in turn if one is not None]
+    missed, nearest = _missed(people)
+    chosen.append(
+        [
+            _of_person(one, float(nearest[one]), scored, diagnosis, classes)
+            for one in itertools.islice(_in_turns(missed, lost, of_truth), most)
+        ]
+    )
+    return [one for turn in itertools.zip_longest(*chosen) for one in turn if one is not None]
 
 
-def _wrong(scored: Scored, diagnosis: Diagnosis, *, confused: bool) -> Iterator[np.ndarray]:
-    """Of each class the surest of its false positives, best first.
+def _wrong(scored: Scored, diagnosis: Diagnosis, *causes: int) -> list[np.ndarray]:
+    """Of each class its false positives of some causes, the surest first.
 
     Every box has a score for every action, so that nearly all are on people who do something else:
     only as many of the best are looked at as people do it.
     """
-    causes = (CLASS,) if confused else (LOCALISATION, BOTH, DUPLICATE, BACKGROUND)
+    queues = []
     for place, rows in enumerate(scored.rows_of_class):
         best = rows[np.argsort(-scored.scores[rows], kind="stable")[: scored.num_truth[place]]]
-        yield best[np.isin(diagnosis.causes.found[best], causes)]
+        queues.append(best[np.isin(diagnosis.causes.found[best], causes)])
+    return queues
 
 
-def _missed(people: People) -> Iterator[np.ndarray]:
-    """Of each class the largest of the people who do it and whom no box finds."""
-    on = people.overlaps >= MIN_OVERLAP
-    lost = np.ones(len(people.truth.keyframe), dtype=bool)
-    lost[people.touching[1][on]] = False
+def _missed(people: People) -> tuple[list[np.ndarray], np.ndarray]:
+    """Of each class the people who do it and whom no box lies on, the largest first; and how much
+    the nearest box overlaps each person, f64[P]."""
+    nearest = np.zeros(len(people.truth.keyframe))
+    np.maximum.at(nearest, people.touching[1], people.overlaps)
     x1, y1, x2, y2 = people.truth.corners.T
     area = (x2 - x1) * (y2 - y1)
+    queues = []
     for action in range(people.num_actions):
-        person = people.truth.box[people.truth.action == action]
-        person = np.unique(person[lost[person]])
-        yield person[np.argsort(-area[person], kind="stable")]
+        person = np.unique(people.truth.box[people.truth.action == action])
+        person = person[nearest[person] < MIN_OVERLAP]
+        queues.append(person[np.argsort(-area[person], kind="stable")])
+    return queues, nearest
 
 
-def _in_turns(queues: Iterable[np.ndarray], keyframe: np.ndarray) -> Iterator[int]:
-    """The first item of each queue, then the next of each, and so on; of each keyframe one."""
-    waiting = [iter(queue.tolist()) for queue in queues]
+def _in_turns(
+    queues: Sequence[np.ndarray], weight: np.ndarray, keyframe: np.ndarray
+) -> Iterator[int]:
+    """The items of queues, one of each keyframe: the first of each queue, the heaviest first; then
+    as many of each as ``weight`` f64[C] says (d'Hondt's method)."""
+    items = np.concatenate([np.zeros(0, np.int64), *queues])
+    rank = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(queue)) for queue in queues)])
+    own = np.repeat(np.maximum(weight[: len(queues)], 1e-6), [len(queue) for queue in queues])
+    order = np.lexsort((-own, rank / own, rank > 0))
     seen = set[int]()
-    while waiting:
-        left = []
-        for queue in waiting:
-            item = next((item for item in queue if int(keyframe[item]) not in seen), None)
-            if item is not None:
-                seen.add(int(keyframe[item]))
-                left.append(queue)
-                yield item
-        waiting = left
+    for item in items[order].tolist():
+        if int(keyframe[item]) not in seen:
+            seen.add(int(keyframe[item]))
+            yield item
 
 
-def _example(
-    kind: str, row: int, scored: Scored, diagnosis: Diagnosis, classes: Classes
+def _of_detection(row: int, scored: Scored, diagnosis: Diagnosis, classes: Classes) -> Example:
+    people, cause = diagnosis.people, int(diagnosis.causes.found[row])
+    box, target = int(people.found.box[row]), int(people.target_of_row[row])
+    person, overlap = int(people.person[box]), float(people.best[box])
+    if cause in (LOCALISATION, DUPLICATE):  # not whom it overlaps most, but who does the action
+        person = int(people.truth.box[people.targets.truth[target]])
+        overlap = float(people.targets.overlap[target])
+    where = _where(int(people.found.keyframe[box]), scored)
+    around, first = _around(int(people.found.keyframe[box]), people, classes)
+    return Example(
+        CAUSES[cause],
+        *where,
+        classes.names[people.found.action[row]],
+        float(people.found.score[row]),
+        people.found.corners[box].tolist(),
+        around,
+        person - first if person >= 0 else None,
+        overlap,
+    )
+
+
+def _of_person(
+    person: int, nearest: float, scored: Scored, diagnosis: Diagnosis, classes: Classes
 ) -> Example:
-    """``row`` is that of the detection, or the number of the missed person."""
     people = diagnosis.people
-    if kind == "missed person":
-        keyframe, corners = int(people.truth.keyframe[row]), people.truth.corners[row]
-        actions, score, cause = _names(people, row, classes), None, "missed"
-    else:
-        box = int(people.found.box[row])
-        keyframe, corners = int(people.found.keyframe[box]), people.found.corners[box]
-        actions = [classes.names[people.found.action[row]]]
-        score, cause = float(people.found.score[row]), CAUSES[diagnosis.causes.found[row]]
-        if kind == "confusion":
-            actions += _names(people, int(people.person[box]), classes)
+    keyframe = int(people.truth.keyframe[person])
+    causes = diagnosis.causes.truth[people.truth.box == person]
+    around, first = _around(keyframe, people, classes)
+    return Example(
+        CAUSES[int(causes.min())],
+        *_where(keyframe, scored),
+        None,
+        None,
+        people.truth.corners[person].tolist(),
+        around,
+        person - first,
+        nearest,
+    )
+
+
+def _where(keyframe: int, scored: Scored) -> tuple[str, float]:
+    """The video and the timestamp of a keyframe."""
     (video_id,), (timestamp,) = scored.numbers.describe(scored.keys[keyframe : keyframe + 1])
-    first, last = np.searchsorted(people.truth.keyframe, [keyframe, keyframe + 1])
-    around = [
-        Person(people.truth.corners[one].tolist(), _names(people, one, classes))
+    return video_id, timestamp
+
+
+def _around(keyframe: int, people: People, classes: Classes) -> tuple[list[Person], int]:
+    """Everybody on a keyframe, and the number of the first of them."""
+    first, last = np.searchsorted(people.truth.keyframe, [keyframe, keyframe + 1]).tolist()
+    begin, action = people.actions
+    return [
+        Person(
+            people.truth.corners[one].tolist(),
+            [classes.names[place] for place in action[begin[one] : begin[one + 1]]],
+        )
         for one in range(first, last)
-    ]
-    return Example(kind, video_id, timestamp, cause, actions, corners.tolist(), score, around)
-
-
-def _names(people: People, person: int, classes: Classes) -> list[str]:
-    first, action = people.actions
-    return [classes.names[place] for place in action[first[person] : first[person + 1]]]
+    ], first

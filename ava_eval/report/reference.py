@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -25,11 +26,16 @@ _MEAN = re.compile(r"mAP@0\.5IOU" + _NUMBER, re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Reference:
-    """``ap`` f64[C] by class and their ``mean``; NaN where the other run does not say."""
+    """``ap`` f64[C] by class and their ``mean``; NaN where the other run does not say.
+
+    ``protocol`` is its name where the file tells, ``digest`` the file's SHA-256.
+    """
 
     name: str
     mean: float
     ap: np.ndarray
+    protocol: str | None = None
+    digest: str | None = None
 
 
 def read_reference(path: str | PathLike[str], classes: Classes) -> Reference:
@@ -37,10 +43,11 @@ def read_reference(path: str | PathLike[str], classes: Classes) -> Reference:
 
     Raises ``InputError`` where the file has no AP of any of the classes.
     """
-    with open_input(path) as file:
+    digest, protocol = hashlib.sha256(), None
+    with open_input(path, digest) as file:
         text = file.read().decode("utf-8", errors="replace")
     if text.lstrip().startswith("{") and '"classes"' in text:
-        mean, by_class = _of_json(path, text)
+        mean, by_class, protocol = _of_json(path, text)
         places: dict[Any, int] = {int(number): i for i, number in enumerate(classes.ids)}
     else:
         mean, by_class = _of_log(text)
@@ -55,14 +62,14 @@ def read_reference(path: str | PathLike[str], classes: Classes) -> Reference:
             " log with lines like 'AP@0.5IOU/stand: 0.81'; got none (detections are a .csv or"
             " .csv.gz)"
         )
-    return Reference(str(path), mean, ap)
+    return Reference(str(path), mean, ap, protocol, digest.hexdigest())
 
 
-def _of_json(path: str | PathLike[str], text: str) -> tuple[float, dict[Any, float]]:
+def _of_json(path: str | PathLike[str], text: str) -> tuple[float, dict[Any, float], str | None]:
     try:
         answer = json.loads(text)
         by_id = {int(row["id"]): _value(row["ap"]) for row in answer["classes"]}
-        return _value(answer["mAP"]), by_id
+        return _value(answer["mAP"]), by_id, answer.get("protocol")
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{path}: expected the JSON that 'ava-eval score --json' writes: {error!r}"

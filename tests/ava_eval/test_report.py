@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections import Counter
@@ -17,12 +18,10 @@ from ava_eval import read_annotations, read_detections, read_label_map
 from ava_eval.average_precision import average_precision
 from ava_eval.classes import Classes
 from ava_eval.cli import main
-from ava_eval.diagnosis import diagnose
 from ava_eval.frame_map import score_tables
 from ava_eval.report import About, evaluation_page
 from ava_eval.report.charts import Axis, Line, chart
 from ava_eval.report.curves import precision_recall
-from ava_eval.report.examples import examples
 from ava_eval.report.published import names_of_ava, published_for
 from tests.ava_eval.report_world import VIDEOS, frame_number, make_files
 from tests.painted import number_of
@@ -81,37 +80,6 @@ def test_a_threshold_keeps_what_the_curve_says() -> None:
     assert curve.precision == pytest.approx([1, 2 / 3, 3 / 5])
     assert curve.best == 2
     assert precision_recall(scores, np.zeros(5, bool), 4).best is None
-
-
-def test_the_worst_errors_are_named(label_map, annotations, detections) -> None:
-    truth = annotations(
-        [
-            ("v", 1.0, 0.0, 0.0, 0.4, 0.8, 1, 0),
-            ("v", 2.0, 0.0, 0.0, 0.4, 0.8, 1, 0),
-            ("v", 3.0, 0.0, 0.0, 0.4, 0.8, 1, 0),
-            ("v", 3.0, 0.0, 0.0, 0.4, 0.8, 80, 0),
-            ("v", 4.0, 0.0, 0.0, 0.4, 0.8, 80, 0),
-        ]
-    )
-    found = detections(
-        [
-            ("v", 1.0, 0.0, 0.0, 0.4, 0.8, 1, 0.5),
-            ("v", 2.0, 0.6, 0.0, 0.9, 0.8, 1, 0.9),  # nobody there, and the person is missed
-            ("v", 4.0, 0.0, 0.0, 0.4, 0.8, 1, 0.8),  # does something else
-        ]
-    )
-    scored, classes = score_tables(truth, found, label_map)
-    chosen = examples(scored, diagnose(scored, classes), classes)
-    told = [(e.kind, e.timestamp, e.actions, e.cause, e.score) for e in chosen]
-    assert told == [
-        ("false positive", 2.0, ["walk"], "background", 0.9),
-        ("confusion", 4.0, ["walk", "talk"], "class", 0.8),
-        ("missed person", 2.0, ["walk"], "missed", None),
-        ("missed person", 3.0, ["walk", "talk"], "missed", None),
-    ]
-    assert chosen[0].people[0].box == [0.0, 0.0, 0.4, 0.8]
-    assert chosen[0].box == [0.6, 0.0, 0.9, 0.8]
-    assert len(examples(scored, diagnose(scored, classes), classes, most=0)) == 0
 
 
 def test_pictures_are_of_the_keyframes(files: Path, capsys) -> None:
@@ -189,16 +157,37 @@ def test_beside_another_run(files: Path) -> None:
     (low, high), (other, _) = answer["delta_interval"], answer["mAP"]
     assert answer["delta"] > 0.05
     assert (
-        f"{answer['delta']:+.4f} against {other:.4f} of worse.csv (95 % interval {low:+.4f} to"
-        f" {high:+.4f}, the same draws of videos)."
+        f"{answer['delta']:.4f} above {other:.4f} of worse.csv (difference {answer['delta']:+.4f},"
+        f" 95 % interval {low:+.4f} to {high:+.4f}, the same draws of videos)."
     ) in text_of(html)
     rows = {row["name"]: row for row in answer["classes"]}
     deltas = {name: np.nan if row["delta"] is None else row["delta"] for name, row in rows.items()}
     assert attributes(html, "delta") == pytest.approx(deltas, nan_ok=True)
-    main(["score", *REPORT[1:7], "--json", "score.json"])
+    moved = sum(row["moved"] for row in answer["classes"])
+    assert 0 < moved == len(re.findall(r"<td class=.number.><strong>", html))
+    low, high = rows["walk"]["delta_interval"]
+    told = f"Against the other run {rows['walk']['delta']:+.3f}, 95 % interval {low:+.3f} to"
+    assert f"{told} {high:+.3f}." in text_of(html)
+
+
+def test_beside_numbers_alone(files: Path) -> None:
+    main(["score", *REPORT[1:7], "--json", "score.json", "--protocol", "2019"])
+    answer = json.loads((files / "score.json").read_text())
     assert main([*REPORT, "--beside", "score.json"]) == 0
+    html = (files / "out.html").read_text()
+    assert f"{answer['mAP']:.4f} of score.json. That is by protocol 2019" in text_of(html)
+    assert hashlib.sha256((files / "score.json").read_bytes()).hexdigest() in html
+    aps = {row["name"]: row["ap"] for row in answer["classes"]}
+    (files / "log").write_text(f"AP@0.5IOU/walk: {aps['walk'] + 0.1}\nmAP@0.5IOU: 0.9\n")
+    assert main([*REPORT, "--beside", "log"]) == 0
     told = text_of((files / "out.html").read_text())
-    assert f"+0.0000 against {answer['mAP'][1]:.4f} of score.json." in told
+    other = f"{aps['walk'] + 0.1:.4f} of log, over the 1 of 6 classes that it tells of"
+    assert f"0.1000 below {other} ({aps['walk']:.4f} here)." in told
+    lines = [f"AP@0.5IOU/{name}: {ap}" for name, ap in aps.items()]
+    (files / "log").write_text("\n".join([*lines, "mAP@0.5IOU: 0.9"]))
+    assert main([*REPORT, "--beside", "log"]) == 0
+    told = text_of((files / "out.html").read_text())
+    assert "It states an mAP of 0.9000, which is not the mean of its APs." in told
 
 
 def test_boxes_are_drawn_where_they_are(label_map, annotations, detections) -> None:
@@ -214,12 +203,12 @@ def test_boxes_are_drawn_where_they_are(label_map, annotations, detections) -> N
     scored, classes = score_tables(truth, found, label_map)
     html = evaluation_page(scored, classes, About("one"), frames=red, resamples=5).html
     wrong = re.findall(r'<rect class="wrong" ([^>]*)/>', html)
-    assert 'x="0.5" y="0.25" width="0.25" height="0.1"' in wrong
+    assert 'x="50.0" y="25.0" width="25.0" height="10.0"' in wrong
     people = re.findall(r'<rect class="truth" ([^>]*)><title>(.*?)</title>', html)
-    assert ('x="0.1" y="0.2" width="0.3" height="0.6"', "walk") in people
+    assert ('x="10.0" y="20.0" width="30.0" height="60.0"', "walk") in people
     (_, _, image), *_ = pictures(html)
     assert np.abs(image[..., ::-1].reshape(-1, 3).mean(axis=0) - [200, 50, 10]).max() < 6
-    assert "walk 0.875: near nobody" in text_of(html)
+    assert "walk 0.875 near nobody" in text_of(html)
 
 
 def test_published_numbers_stand_beside_ava_alone() -> None:
@@ -274,8 +263,8 @@ def test_all_missed_people_are_shown(label_map, annotations, detections) -> None
     found = detections([("v", float(t), 0.6, 0, 1, 0.8, 1, 0.5) for t in range(40)])
     scored, classes = score_tables(truth, found, label_map)
     html = evaluation_page(scored, classes, About("lost"), resamples=5).html
-    kinds = Counter(re.findall(r'data-kind="(.*?)"', html))
-    assert kinds == {"false positive": 40, "missed person": 40}
+    kinds = Counter(re.findall(r'data-cause="(\w+)" data-classes', html))
+    assert kinds == {"background": 40, "missed": 40}
     shown = re.findall(r'class="show-errors" data-class="(.*?)"', html)
     assert shown == ["walk"]  # the others would lead to nothing
     assert "no interval, as all is of one video" in html
@@ -303,16 +292,16 @@ def test_a_page_stays_small(files: Path) -> None:
     scored, classes = score_tables(*tables)
     page = evaluation_page(scored, classes, About("noise"), frames=noise, resamples=10)
     assert 3e6 < len(page.html) < 5e6
-    kinds = set(re.findall(r'data-kind="(.*?)"', page.html))
-    assert kinds == {"false positive", "confusion", "missed person"}
-    shown, chosen = re.search(r"(\d+) of (\d+) errors have room", page.html).groups()
+    kinds = set(re.findall(r'data-cause="(\w+)" data-classes', page.html))
+    assert {"localisation", "class"} <= kinds
+    shown, chosen = re.search(r"(\d+) of (\d+) pictures have room", page.html).groups()
     assert int(shown) == page.html.count('class="card"') < int(chosen)
 
 
 def test_a_wrong_start_is_told(files: Path, capsys) -> None:
     assert main([*REPORT, "--videos", "videos"]) == 0  # as if they were whole films
     told = capsys.readouterr().err
-    assert "no picture: " in told
+    assert told.count("errors without a picture: ") == 1
     assert "--start" in told
     assert not pictures((files / "out.html").read_text())
 

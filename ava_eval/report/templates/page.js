@@ -3,7 +3,7 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const find = (id) => document.getElementById(id);
 
-  // Without this script everything is open and in the order of the label map.
+  // Without this script everything is open.
   for (const button of all(".opens")) {
     const more = find(button.getAttribute("aria-controls"));
     const set = (open) => {
@@ -21,7 +21,7 @@
     const number = (text) => (text === "nan" ? NaN : parseFloat(text));
     const compare = (key, up) => (a, b) => {
       const [x, y] = [a.dataset[key], b.dataset[key]];
-      if (["name", "group", "cause"].includes(key)) return up * x.localeCompare(y);
+      if (["name", "group"].includes(key)) return up * x.localeCompare(y);
       const [m, n] = [number(x), number(y)];
       if (isNaN(m) || isNaN(n)) return isNaN(m) - isNaN(n); // what has no number comes last
       return up * (m - n);
@@ -31,7 +31,7 @@
       button.type = "button";
       button.textContent = head.textContent;
       head.replaceChildren(button);
-      const text = ["name", "group", "cause"].includes(head.dataset.sort);
+      const text = ["name", "group"].includes(head.dataset.sort);
       button.addEventListener("click", () => {
         const now = head.getAttribute("aria-sort");
         const up = now === "none" ? text : now === "descending";
@@ -56,8 +56,8 @@
     filter();
   }
 
-  const [kind, action] = [find("card-kind"), find("card-class")];
-  if (kind) {
+  const [cause, action] = [find("card-cause"), find("card-class")];
+  if (cause) {
     const cards = all(".card");
     const more = find("card-more");
     const page = 12;
@@ -65,15 +65,15 @@
     const show = () => {
       let matching = 0;
       for (const card of cards) {
-        const of = JSON.parse(card.dataset.actions);
+        const of = JSON.parse(card.dataset.classes);
         const matches =
-          (!kind.value || card.dataset.kind === kind.value) &&
+          (!cause.value || card.dataset.cause === cause.value) &&
           (!action.value || of.includes(action.value));
         card.hidden = !matches || matching >= limit;
         matching += matches;
       }
       more.hidden = matching <= limit;
-      find("card-count").textContent = `${Math.min(matching, limit)} of ${matching} errors`;
+      find("card-count").textContent = `${Math.min(matching, limit)} of ${matching} pictures`;
     };
     const filter = () => {
       limit = page;
@@ -85,11 +85,11 @@
       show();
       cards.filter((card) => !card.hidden)[next]?.focus(); // reading goes on with the new ones
     });
-    kind.addEventListener("change", filter);
+    cause.addEventListener("change", filter);
     action.addEventListener("change", filter);
     for (const button of all(".show-errors")) {
       button.addEventListener("click", () => {
-        kind.value = "";
+        cause.value = "";
         action.value = button.dataset.class;
         filter();
         find("errors").scrollIntoView();
