@@ -7,6 +7,7 @@ from ava_detect.config.loader import (
     parse_config,
     recipe_folder,
     recipe_names,
+    setting_choices,
     setting_names,
 )
 from ava_detect.config.schema import Config
@@ -19,5 +20,6 @@ __all__ = [
     "parse_config",
     "recipe_folder",
     "recipe_names",
+    "setting_choices",
     "setting_names",
 ]

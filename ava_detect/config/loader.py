@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -92,6 +92,20 @@ def setting_names(schema: type[BaseModel] = Config, prefix: str = "") -> list[st
             [f"{prefix}{key}"] if section is None else setting_names(section, f"{prefix}{key}.")
         )
     return names
+
+
+def setting_choices(schema: type[BaseModel] = Config, prefix: str = "") -> dict[str, list[str]]:
+    """The values of those settings that take one of a few, as they are written."""
+    found: dict[str, list[str]] = {}
+    for key, field in schema.model_fields.items():
+        section = _section(field.annotation)
+        if section is not None:
+            found |= setting_choices(section, f"{prefix}{key}.")
+        elif field.annotation is bool:
+            found[f"{prefix}{key}"] = ["true", "false"]
+        elif get_origin(field.annotation) is Literal:
+            found[f"{prefix}{key}"] = [str(value) for value in get_args(field.annotation)]
+    return found
 
 
 def _section(kind: Any) -> type[BaseModel] | None:
