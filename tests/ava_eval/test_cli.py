@@ -101,7 +101,7 @@ def test_undefined_map(files, capsys) -> None:
         ({"det.csv": "v,902,0.1\n"}, "error: det.csv:1: expected 2, 7 or 8 columns"),
         (
             {"det.csv": "v,902,0.1,0.1,0.5,0.5,,0.9\n"},
-            "error: det.csv:1: column action_id: expected a whole number, got ''; is it a file of p",
+            "error: det.csv:1: column action_id: expected a whole number, got ''; is it a file",
         ),
         ({"det.csv": FOUND + "v,902,0.1,0.1,0.5,0.5,1,nan\n"}, "error: det.csv:5: column score"),
         ({"gt.csv": "v,902,0.5,0.1,0.1,0.5,1\n"}, "error: gt.csv:1: column x1,y1,x2,y2: "),
