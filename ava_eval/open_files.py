@@ -42,13 +42,13 @@ def open_input(path: str | PathLike[str], digest: Digest | None = None) -> Itera
         raise InputError(f"{path}: expected text in UTF-8 ({error.reason})") from error
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        hint = _missing_hint(Path(path)) if isinstance(error, FileNotFoundError) else ""
+        hint = missing_hint(Path(path)) if isinstance(error, FileNotFoundError) else ""
         hint = "; expected a file" if isinstance(error, IsADirectoryError) else hint
         raise InputError(f"{path}: cannot be read: {reason}{hint}") from error
 
 
-def _missing_hint(path: Path) -> str:
-    """What a user may have meant by a file that is not there."""
+def missing_hint(path: Path) -> str:
+    """The end of an error's line: what a user may have meant by a file that is not there."""
     if not path.parent.is_dir():
         return f"; there is no folder {path.parent}"
     names = [other.name for other in path.parent.iterdir()]
