@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ava_detect.dispatch as dispatch
-from ava_detect.config import Config, dump_config, load_config, recipe_names
+from ava_detect.config import Config, dump_config, load_config, no_setting, recipe_names
 from ava_eval.errors import InputError
 from ava_eval.parser import CommandParser, number
 
@@ -108,6 +108,11 @@ def build_parser() -> CommandParser:
     _add_deploy(commands)
     _add_completion(commands, parser)
     return parser
+
+
+def stray_word(rest: list[str], overrides: list[str]) -> str:
+    """What is wrong with words that are left over where settings may stand."""
+    return no_setting(rest[0], [*rest, *overrides])
 
 
 def _add_demo(commands: Commands) -> None:

@@ -26,8 +26,7 @@ from ava_detect.proposals.torchvision_rcnn import (
 )
 from ava_detect.proposals.torchvision_training import train_faster_rcnn
 from ava_detect.proposals.training import Fitting, require_gradients
-from ava_eval.errors import InputError
-from ava_eval.open_files import missing_hint
+from ava_eval.errors import InputError, missing_hint
 
 
 def trained_weights(config: Config) -> Path:

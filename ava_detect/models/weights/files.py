@@ -10,8 +10,7 @@ from typing import Any
 import torch
 
 from ava_detect.safe_pickle import read_pickle, refused, unreadable
-from ava_eval.errors import InputError
-from ava_eval.open_files import missing_hint
+from ava_eval.errors import InputError, missing_hint
 
 CONTENT = "weights"  # of the files, in errors
 # How torch.save began before it wrote zips: the pickle of a magic number.
