@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from ava_detect.parsers import build_parser
+from ava_detect.parsers import build_parser, stray_word
 from ava_eval.errors import InputError, one_line
 
 Arguments = argparse.Namespace
@@ -58,7 +58,7 @@ def parse(argv: Sequence[str] | None) -> Arguments:
         arguments.overrides += [word for word in rest if _is_setting(word)]
         rest = [word for word in rest if not _is_setting(word)]
     if rest and "overrides" in arguments:
-        parser.error(f"{rest[0]}: expected key.path=value, for example optim.steps=500")
+        parser.error(stray_word(rest, arguments.overrides))
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return arguments

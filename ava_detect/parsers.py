@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ava_detect.dispatch as dispatch
-from ava_detect.config import Config, dump_config, load_config
+from ava_detect.config import Config, dump_config, load_config, no_setting, recipe_names
+from ava_eval.errors import InputError
 from ava_eval.parser import CommandParser, number
 
 Arguments = argparse.Namespace
@@ -107,6 +108,11 @@ def build_parser() -> CommandParser:
     _add_deploy(commands)
     _add_completion(commands, parser)
     return parser
+
+
+def stray_word(rest: list[str], overrides: list[str]) -> str:
+    """What is wrong with words that are left over where settings may stand."""
+    return no_setting(rest[0], [*rest, *overrides])
 
 
 def _add_demo(commands: Commands) -> None:
@@ -318,6 +324,9 @@ def _take_recipe(parser: CommandParser, command: Command) -> None:
     parser.add_argument("--show-config", action="store_true", help="print every setting and leave")
 
     def run(arguments: Arguments) -> int | None:
+        if _is_recipe(getattr(arguments, "video", "")):
+            video, recipe = arguments.config, arguments.video
+            raise InputError(f"{recipe}: VIDEO comes first, then CONFIG: annotate {video} {recipe}")
         config = load_config(arguments.config, arguments.overrides)
         if arguments.show_config:
             print(dump_config(config), end="")
@@ -325,6 +334,10 @@ def _take_recipe(parser: CommandParser, command: Command) -> None:
         return command(config, arguments)
 
     parser.set_defaults(run=run)
+
+
+def _is_recipe(word: str) -> bool:
+    return word.endswith((".yaml", ".yml")) or word in recipe_names()
 
 
 def _add_overrides(parser: CommandParser, what: str = "settings over the recipe") -> None:

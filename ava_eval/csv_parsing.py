@@ -35,6 +35,7 @@ WIDTHS = (2, 7, 8)
 _MEASURES = [2, 3, 4, 5, 7]  # the places of the columns that are numbers of their own
 _MISSING = ("", 0.0, np.nan, np.nan, np.nan, np.nan, 0, 1.0)
 _BLOCK_ROWS = 50_000
+_UTF_8 = "text in UTF-8"
 
 
 class Problem(NamedTuple):
@@ -47,7 +48,14 @@ class Problem(NamedTuple):
 
     def error(self, path: str | PathLike[str]) -> InputError:
         """The error that names the file too."""
-        return InputError.at(path, self.line, self.column, self.expected, self.got)
+        return InputError.at(path, self.line, self.column, self.expected, self.got, self._remedy())
+
+    def _remedy(self) -> str:
+        """What the file may be instead."""
+        if self.column == "action_id" and not self.got:
+            return "is it a file of person boxes, without actions?"
+        is_strange = self.got == "1 columns" or self.expected == _UTF_8 or "\0" in self.got
+        return "is it a CSV?" if is_strange and self.line == 1 else ""
 
 
 @dataclass(frozen=True)
@@ -262,7 +270,7 @@ def _what_is_wrong(row: list[str], labels: bool) -> Iterator[tuple[str | None, s
         return
     for name, text in zip(NAMES, row, strict=False):
         if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-            yield name, "text in UTF-8", text
+            yield name, _UTF_8, text
         elif _readable_as(name, text, labels) is None:
             expected = "a whole number" if name == "action_id" else "a number"
             yield "score (or person_id)" if name == "score" else name, expected, text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from os import PathLike
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -35,6 +37,17 @@ class InputError(ValueError):
             shown = repr(got)
             text += f", got {shown if len(shown) <= 80 else shown[:77] + '...'}"
         return cls(f"{text}; {remedy}" if remedy else text)
+
+
+def missing_hint(path: Path) -> str:
+    """The end of an error's line: what a user may have meant by a file that is not there."""
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent}"
+    names = [other.name for other in path.parent.iterdir()]
+    near = difflib.get_close_matches(path.name, names, n=1)
+    if near:
+        return f"; did you mean '{path.with_name(near[0])}'?"
+    return "" if path.is_absolute() else f"; paths start at {Path.cwd()}"
 
 
 def one_line(error: Exception) -> str:

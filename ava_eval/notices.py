@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from ava_eval.box_sets import BoxSet
 from ava_eval.evaluation_inputs import Inputs
 from ava_eval.frame_map import FrameMap
 from ava_eval.protocol import Protocol
@@ -23,8 +26,17 @@ def notices(result: FrameMap, inputs: Inputs, protocol: Protocol, file: int = 0)
         if number:
             told.append(f"{count(number, noun)} {text}")
 
+    are_swapped = of_truth["fractional"] and of_found["rows"] and not of_found["fractional"]
+    if are_swapped:
+        told.append(f"{truth} (-g) has scores and {found} (-d) has none: are -g and -d swapped?")
+    are_strangers = of_truth["rows"] and of_found["rows"] and not _meet(inputs, file)
+    if are_strangers:
+        told.append(
+            f"no keyframe of {found} is in {truth}: are they of the same split, with timestamps "
+            "of the same kind?"
+        )
     tell(
-        of_result["ignored_keyframes"],
+        0 if are_strangers else of_result["ignored_keyframes"],
         "keyframe",
         f"of {found} without a box of a listed action in {truth}: detections there were ignored, "
         "as mmaction2 does; the other protocols count them"
@@ -50,7 +62,7 @@ def notices(result: FrameMap, inputs: Inputs, protocol: Protocol, file: int = 0)
         f"in {truth} with NaN corners: they count, but nothing can find them",
     )
     tell(
-        of_truth["fractional"],
+        0 if are_swapped else of_truth["fractional"],
         "box",
         f"in {truth} with a fraction for a person id: is it a file of detections?",
     )
@@ -85,6 +97,15 @@ def notices(result: FrameMap, inputs: Inputs, protocol: Protocol, file: int = 0)
         lack = "detections" if result.num_groundtruth.any() else "ground truth"
         told.append(f"no class of {labels} has {lack}: the mAP is undefined")
     return told
+
+
+def _meet(inputs: Inputs, file: int) -> bool:
+    """Whether both sides have a keyframe in common."""
+
+    def keys(side: BoxSet) -> np.ndarray:
+        return np.concatenate([side.boxes.keyframe, side.others])
+
+    return bool(np.isin(keys(inputs.found[file]), keys(inputs.truth)).any())
 
 
 def _capacity(protocol: Protocol) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gzip
 import io
 import zlib
@@ -12,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
-from ava_eval.errors import InputError
+from ava_eval.errors import InputError, missing_hint
 
 
 class Digest(Protocol):
@@ -42,20 +41,9 @@ def open_input(path: str | PathLike[str], digest: Digest | None = None) -> Itera
         raise InputError(f"{path}: expected text in UTF-8 ({error.reason})") from error
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        hint = _missing_hint(Path(path)) if isinstance(error, FileNotFoundError) else ""
+        hint = missing_hint(Path(path)) if isinstance(error, FileNotFoundError) else ""
         hint = "; expected a file" if isinstance(error, IsADirectoryError) else hint
         raise InputError(f"{path}: cannot be read: {reason}{hint}") from error
-
-
-def _missing_hint(path: Path) -> str:
-    """What a user may have meant by a file that is not there."""
-    if not path.parent.is_dir():
-        return f"; there is no folder {path.parent}"
-    names = [other.name for other in path.parent.iterdir()]
-    near = difflib.get_close_matches(path.name, names, n=1)
-    if near:
-        return f"; did you mean '{path.with_name(near[0])}'?"
-    return "" if path.is_absolute() else f"; paths start at {Path.cwd()}"
 
 
 def is_gzip(path: str | PathLike[str]) -> bool:

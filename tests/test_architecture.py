@@ -53,7 +53,11 @@ DIRECTIONS = {
         "ava_detect.dispatch",
         "ava_eval.parser",
     },
-    "ava_detect.completion": {"ava_detect.config", "ava_eval.completion"},
+    "ava_detect.completion": {
+        "ava_detect.config",
+        "ava_detect.download.catalogue",
+        "ava_eval.completion",
+    },
     "ava_detect.dispatch": {"ava_detect.config", "ava_detect.commands"},
     "ava_detect.__main__": {"ava_detect.cli"},
     "ava_detect.__init__": {"ava_detect.pretrained"},

@@ -43,6 +43,28 @@ def test_pyslowfasts_twenty_epochs():
     assert rates == pytest.approx([0.1, 0.01, 0.01, 0.001, 0.001])
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], []),
+        (["optim.steps=2000"], ["optim.milestones: 7000, 10500, 12250 not within the 2000 steps"]),
+        (["optim.steps=11000"], ["optim.milestones: 12250 not within the 11000 steps"]),
+        (["optim.steps=2000", "optim.schedule=cosine"], []),
+        (["optim.steps=2000", "optim.milestones=[1000,1500]"], []),
+        (
+            ["optim.steps=20", "optim.milestones=[]"],
+            ["optim.warmup_steps: the warm-up of 1000 steps does not end within the 20 "],
+        ),
+    ],
+)
+def test_what_a_shortened_run_never_comes_to_is_told(words, expected, caplog):
+    build_schedule(load_config("ava/slowfast_r50_8x8", words), 64_000)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == len(expected)
+    for line, start in zip(told, expected, strict=True):
+        assert line.startswith(f"warning: {start}")
+
+
 def test_exclusive_classes_are_columns_of_the_model():
     config = load_config("demo/ava", ["data.exclusive=[5, 8, 'walk']"])
     label_map = build_label_map(config)

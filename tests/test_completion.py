@@ -53,6 +53,12 @@ def scripts(tmp_path: Path, capsys: pytest.CaptureFixture) -> dict[str, Path]:
         ("ava-detect train demo/ava optim.st", {"optim.steps="}),
         ("ava-detect train demo/ava seed = 1 optim.st", {"optim.steps="}),
         ("ava-detect train demo/ava weights = min", {"mine.yaml"}),
+        ("ava-detect export demo/ava split = t", {"train", "test"}),
+        ("ava-detect export demo/ava split =", {"train", "val", "test"}),
+        ("ava-detect evaluate demo/ava evaluation.boxes = g", {"groundtruth"}),
+        ("ava-detect evaluate demo/ava evaluation.flip = t", {"true"}),
+        ("ava-detect evaluate demo/ava split = val evaluation.fl", {"evaluation.flip="}),
+        ("ava-detect download videos-t", {"videos-trainval", "videos-test"}),
         ("ava-detect train demo/ava --sh", {"--show-config"}),
         ("ava-detect annotate film.mp4 demo/k", {"demo/kinetics"}),
         ("ava-detect demo --proposer t", {"torchvision"}),
@@ -75,3 +81,4 @@ def test_zsh(program: str, capsys: pytest.CaptureFixture) -> None:
     assert script.startswith(f"#compdef {program}\n")
     assert '"(*):' not in script  # with which zsh completes only the first of several words
     assert ("demo/pedestrians" in script) == (program == "ava-detect")
+    assert ("split) echo train val test" in script) == (program == "ava-detect")

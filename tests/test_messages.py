@@ -23,7 +23,21 @@ MISTAKES = [
     ("ava-detect train demo/av", "no such config file or recipe; did you mean 'demo/ava'?"),
     ("ava-detect train demo/ava seed 1", "seed: expected key.path=value, for example"),
     ("ava-detect describe demo/ava --size 64 x", "x: expected key.path=value, for example"),
-    ("ava-detect train demo/ava optim.stepz=1", "no such setting; did you mean 'steps'?"),
+    ("ava-detect train demo/ava optim.stepz=1", "no such setting; did you mean 'optim.steps'?"),
+    (
+        "ava-detect evaluate demo/ava evaluation.filp=true",
+        "error: evaluation.filp=true: no such setting; did you mean 'evaluation.flip'?",
+    ),
+    ("ava-detect train demo/ava optim.steps=-1", "error: optim.steps=-1: Input should be"),
+    ("ava-detect evaluate demo/ava weights = a.pt", "weights: expected key.path=value, without bl"),
+    ("ava-detect evaluate demo/ava seed=1 weights= a.pt", "a.pt: expected key.path=value, without"),
+    ("ava-detect describe demo/ava --size 64 seed = 1", "seed: expected key.path=value, without"),
+    (f"ava-detect deploy {AVA} weights=final.pth -o x.onnx", "weights; did you mean 'final.pt'?"),
+    (
+        f"ava-detect deploy {AVA} weights=no/x.pt -o x.onnx",
+        "no such file of weights; there is no folder",
+    ),
+    (f"ava-detect deploy {AVA} weights=else -o x.onnx", "no such file of weights; paths start at"),
     ("ava-detect train demo/ava lr=1", "did you mean 'optim.lr' or 'proposer.train.lr'?"),
     ("ava-detect train demo/ava --show_config", "option; did you mean '--show-config'?"),
     ("ava-detect train demo/ava --seed=1", "settings are written without dashes: seed=1"),
@@ -37,6 +51,8 @@ MISTAKES = [
     (f"ava-detect evaluate {AVA}", "weights: expected weights=FILE, the checkpoint to use, got"),
     (f"ava-detect export {AVA} -o x.csv", "got none; `ava-detect train` writes one"),
     (f"ava-detect annotate a.mp4 {AVA} -o b.mp4", "weights: expected weights=FILE"),
+    (f"ava-detect annotate {AVA} a.mp4 -o b.mp4", f"{AVA}: VIDEO comes first, then CONFIG: annota"),
+    ("ava-detect annotate my.yaml 0 -o b.mp4", "VIDEO comes first, then CONFIG: annotate 0 my.ya"),
     (f"ava-detect deploy {AVA} -o x.onnx", "weights: expected weights=FILE"),
     (f"ava-detect train {AVA} data.root=none", "data.root: none: no such folder; set data.root="),
     (f"ava-detect propose {AVA} data.root=none", "data.root: none: no such folder; set data.root="),
@@ -63,6 +79,7 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "ava" / "videos").mkdir(parents=True)
+    (tmp_path / "final.pt").touch()
     (tmp_path / "gt.csv").write_text("v,0902,0.1,0.1,0.5,0.5,1,0\n")
     (tmp_path / "det.csv").write_text("v,0902,0.1,0.1,0.5,0.5,1,0.5\n")
     (tmp_path / "labels.pbtxt").write_text('item {\n  name: "walk"\n  id: 1\n}\n')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import cast
 
@@ -145,4 +145,24 @@ def build_schedule(config: Config, num_samples: int) -> LRSchedule:
         schedule.steps * optim.batch_size / num_samples,
         num_samples,
     )
+    for problem in _left_behind(config):
+        _log.warning("warning: %s", problem)
     return schedule
+
+
+def _left_behind(config: Config) -> Iterator[str]:
+    """What of the schedule a shortened run never comes to; often all that was changed is steps."""
+    optim = config.optim
+    steps, unit = optim.steps, optim.unit
+    if optim.warmup_steps >= steps:
+        yield (
+            f"optim.warmup_steps: the warm-up of {optim.warmup_steps} {unit} does not end within"
+            f" the {steps} of optim.steps: the rate stays below optim.lr; set it too"
+        )
+    late = [f"{milestone}" for milestone in optim.milestones if milestone >= steps]
+    if late and optim.schedule == "steps":
+        yield (
+            f"optim.milestones: {', '.join(late)} not within the {steps} {unit} of optim.steps: the"
+            " rate does not fall there; set them too, as in optim.milestones=[N,N], or"
+            " optim.schedule=cosine"
+        )

@@ -47,6 +47,28 @@ def doctor(config: Config, json_path: Path | None = None, *, videos: bool = True
         )
     if json_path is not None:
         require_writable(json_path)
+    report = _no_data(config) or _check(config, videos)
+    if json_path is not None:
+        with atomic_path(json_path) as temporary:
+            text = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
+            temporary.write_text(f"{text}\n", encoding="utf-8")
+    return report
+
+
+def _no_data(config: Config) -> Report | None:
+    """The one finding where data.root is no folder: all others would follow from it."""
+    root = config.data.root
+    if root.is_dir() or not any(_is_given(config, split) for split in SPLITS):
+        return None
+    remedy = (
+        "set data.root=DIR to the folder of the data set; `ava-detect download annotations boxes"
+        " videos -o DIR` fetches AVA"
+    )
+    what = f"{root}: no such folder"
+    return Report([Finding("folder-missing", "data.root", what, remedy=remedy)], [])
+
+
+def _check(config: Config, videos: bool) -> Report:
     findings: list[Finding] = []
     meaning = _meaning(config, findings)
     splits = [_files(config, split, videos) for split in SPLITS if _is_given(config, split)]
@@ -64,12 +86,7 @@ def doctor(config: Config, json_path: Path | None = None, *, videos: bool = True
 
     report = check_up(splits, meaning, progress)
     line.close()
-    report = Report([*findings, *report.findings], report.splits, report.classes)
-    if json_path is not None:
-        with atomic_path(json_path) as temporary:
-            text = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
-            temporary.write_text(f"{text}\n", encoding="utf-8")
-    return report
+    return Report([*findings, *report.findings], report.splits, report.classes)
 
 
 def _is_given(config: Config, split: str) -> bool:

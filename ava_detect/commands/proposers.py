@@ -26,7 +26,7 @@ from ava_detect.proposals.torchvision_rcnn import (
 )
 from ava_detect.proposals.torchvision_training import train_faster_rcnn
 from ava_detect.proposals.training import Fitting, require_gradients
-from ava_eval.errors import InputError
+from ava_eval.errors import InputError, missing_hint
 
 
 def trained_weights(config: Config) -> Path:
@@ -39,7 +39,7 @@ def proposer_weights(config: Config) -> Path | None:
     named = config.proposer.weights
     if named is not None:
         if not named.is_file():
-            raise InputError(f"proposer.weights: {named}: no such file")
+            raise InputError(f"proposer.weights: {named}: no such file{missing_hint(named)}")
         return named
     trained = trained_weights(config)
     return trained if trained.is_file() else None
@@ -52,7 +52,8 @@ def build_proposer(config: Config) -> Proposer:
     if weights is None and name == "small":
         raise InputError(
             f"{trained_weights(config)}: no such weights, and the small detector has no published"
-            " ones; run `ava-detect train-proposer` first, or set proposer.weights"
+            " ones; give output=DIR of the run that has them, or proposer.weights=FILE, or run"
+            " `ava-detect train-proposer` first"
         )
     running: dict[str, Any] = {
         "device": build_device(config),

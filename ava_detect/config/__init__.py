@@ -4,9 +4,11 @@ from ava_detect.config.loader import (
     dump_config,
     find_recipe,
     load_config,
+    no_setting,
     parse_config,
     recipe_folder,
     recipe_names,
+    setting_choices,
     setting_names,
 )
 from ava_detect.config.schema import Config
@@ -16,8 +18,10 @@ __all__ = [
     "dump_config",
     "find_recipe",
     "load_config",
+    "no_setting",
     "parse_config",
     "recipe_folder",
     "recipe_names",
+    "setting_choices",
     "setting_names",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -32,7 +32,10 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     """
     path = find_recipe(recipe)
     settings, origin = _read_layers(path, ())
-    for word in overrides:
+    words = list(overrides)
+    for word in words:
+        if "=" not in word:
+            raise InputError(no_setting(word, words))
         layer = _parse_override(word)
         _check_keys(layer, Config, word)
         _merge(settings, layer, origin, word)
@@ -49,6 +52,13 @@ def parse_config(text: str, source: str) -> Config:
 def dump_config(config: Config) -> str:
     """The whole config as YAML text."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def no_setting(word: str, words: Iterable[str]) -> str:
+    """What is wrong with a word that stands among ``words`` where a setting should."""
+    has_blanks = any(other.startswith("=") or other.endswith("=") for other in words)
+    hint = "without blanks around =, " if has_blanks else ""
+    return f"{word}: expected key.path=value, {hint}for example optim.steps=500"
 
 
 def find_recipe(recipe: str | Path) -> Path:
@@ -92,6 +102,20 @@ def setting_names(schema: type[BaseModel] = Config, prefix: str = "") -> list[st
             [f"{prefix}{key}"] if section is None else setting_names(section, f"{prefix}{key}.")
         )
     return names
+
+
+def setting_choices(schema: type[BaseModel] = Config, prefix: str = "") -> dict[str, list[str]]:
+    """The values of those settings that take one of a few, as they are written."""
+    found: dict[str, list[str]] = {}
+    for key, field in schema.model_fields.items():
+        section = _section(field.annotation)
+        if section is not None:
+            found |= setting_choices(section, f"{prefix}{key}.")
+        elif field.annotation is bool:
+            found[f"{prefix}{key}"] = ["true", "false"]
+        elif get_origin(field.annotation) is Literal:
+            found[f"{prefix}{key}"] = [str(value) for value in get_args(field.annotation)]
+    return found
 
 
 def _section(kind: Any) -> type[BaseModel] | None:
@@ -153,7 +177,7 @@ def _as_mapping(value: Any, source: str) -> Settings:
 def _parse_override(word: str) -> Settings:
     key, equals, text = word.partition("=")
     if not equals or not all(key.split(".")):
-        raise InputError(f"{word}: expected key.path=value, for example optim.steps=500")
+        raise InputError(no_setting(word, [word]))
     try:
         value = _parse_yaml(text)
     except yaml.YAMLError as error:
@@ -170,19 +194,26 @@ def _check_keys(
     for key, value in layer.items():
         field = schema.model_fields.get(str(key))
         if field is None:
-            hint = _nearest_setting(str(key), schema)
-            raise InputError(f"{source}: {prefix}{key}: no such setting; {hint}")
+            hint = _nearest_setting(str(key), schema, prefix)
+            raise InputError(f"{_at(source, f'{prefix}{key}')}: no such setting; {hint}")
         section = _section(field.annotation)
         if (section is not None) != isinstance(value, Mapping):
             expected = "one value" if section is None else "settings"
-            raise InputError(f"{source}: {prefix}{key}: expected {expected}, got {value!r}")
+            where = _at(source, f"{prefix}{key}")
+            raise InputError(f"{where}: expected {expected}, got {value!r}")
         if section is not None:
             _check_keys(value, section, source, f"{prefix}{key}.")
 
 
-def _nearest_setting(key: str, schema: type[BaseModel]) -> str:
-    """What to write instead of a key that ``schema`` lacks."""
+def _at(source: str, setting: str) -> str:
+    """A file and its setting; a word that sets it names it already."""
+    return source if source.startswith(f"{setting}=") else f"{source}: {setting}"
+
+
+def _nearest_setting(key: str, schema: type[BaseModel], prefix: str) -> str:
+    """What to write instead of a key that ``schema``, of the section ``prefix``, lacks."""
     near = difflib.get_close_matches(key, list(schema.model_fields), n=1)
+    near = [f"{prefix}{name}" for name in near]
     if not near:  # a setting whose section was left out
         near = [name for name in setting_names() if name.rpartition(".")[2] == key][:3]
     if near:
@@ -214,7 +245,8 @@ def _validate(settings: Settings, origin: Mapping[str, str], source: str) -> Con
         where = ".".join(str(part) for part in first["loc"])
         known = [key for key in origin if where == key or where.startswith(f"{key}.")]
         source = origin[known[0]] if known else source
-        raise InputError(f"{source}: {where}: {first['msg']}, got {first['input']!r}") from None
+        told = f"{_at(source, where)}: {first['msg']}, got {first['input']!r}"
+        raise InputError(told) from None
 
 
 def _one_line(error: Exception) -> str:

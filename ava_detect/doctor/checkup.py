@@ -165,9 +165,10 @@ def _facts(split: Split) -> SplitFacts:
         labels += len(table.rows)
     videos = {name for table in listed for name in table.rows["video_id"].unique()}
     whole = [split.probes[name].seconds for name in videos if name in split.probes]
+    is_looked_at = split.files.videos is not None
     return SplitFacts(
         name=split.files.name,
-        videos=len(videos),
+        videos=len(whole) if is_looked_at else len(videos),
         hours=None if split.library is None else sum(whole) / 3600,
         keyframes=len({key for table in listed for key in table.rows["keyframe"].unique()}),
         people=people,

@@ -21,7 +21,10 @@ NAME = 36
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """How much a split has without excluded keyframes; hours None: no video was looked at."""
+    """How much a split has without excluded keyframes.
+
+    ``videos`` that were found; where no video was looked at (hours None), those that are named.
+    """
 
     name: str
     videos: int
@@ -122,6 +125,8 @@ def _told(finding: Finding) -> list[str]:
 
 
 def _checked(splits: list[SplitFacts]) -> list[str]:
+    if not splits:
+        return ["nothing else was checked"]
     lines = ["checked  videos    hours  keyframes     people     labels  proposals"]
     for facts in splits:
         hours = "-" if facts.hours is None else f"{facts.hours:.2f}"

@@ -69,6 +69,9 @@ def _text(comparison: Comparison, paths: list[str]) -> str:
 
 
 def _signed(value: float) -> str:
+    """Four decimals; a digit of what is not zero but would look so, as +3e-05."""
+    if 0 < abs(value) < 0.00005:
+        return f"{value:+.0e}"
     return "-" if value != value else f"{value:+.4f}"
 
 

@@ -99,6 +99,10 @@ def test_undefined_map(files, capsys) -> None:
     ("change", "message"),
     [
         ({"det.csv": "v,902,0.1\n"}, "error: det.csv:1: expected 2, 7 or 8 columns"),
+        (
+            {"det.csv": "v,902,0.1,0.1,0.5,0.5,,0.9\n"},
+            "error: det.csv:1: column action_id: expected a whole number, got ''; is it a file",
+        ),
         ({"det.csv": FOUND + "v,902,0.1,0.1,0.5,0.5,1,nan\n"}, "error: det.csv:5: column score"),
         ({"gt.csv": "v,902,0.5,0.1,0.1,0.5,1\n"}, "error: gt.csv:1: column x1,y1,x2,y2: "),
         ({"labels.pbtxt": "walk\n"}, "error: labels.pbtxt: expected a label map"),
@@ -117,6 +121,15 @@ def test_bad_files(files, capsys, change, message) -> None:
     assert errors.startswith(message)
     assert errors.count("\n") == 1
     assert not (files / "out.json").exists()
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x80\x02}", b"\x89HDF\r\n", b"{", b"a\0,1"])
+def test_another_kind_of_file(files, capsys, start) -> None:
+    (files / "final.pt").write_bytes(start + b"\0\xff\n" * 9)
+    assert main(["score", "-g", "gt.csv", "-d", "final.pt", "-l", "labels.pbtxt"]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: final.pt:1: ")
+    assert errors.endswith("; is it a CSV?\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["score"], [*SCORE, "--ties", "best"], ["guess"]])
@@ -295,9 +308,21 @@ def test_settings_that_make_no_sense(files, capsys, more, message) -> None:
     assert errors.count("\n") == 1
 
 
-def test_detections_for_ground_truth_are_noticed(files, capsys) -> None:
-    assert main(["score", "-g", "det.csv", "-d", "det.csv", "-l", "labels.pbtxt"]) == 0
-    assert "with a fraction for a person id: is it a file of det" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("truth", "found", "first"),
+    [
+        ("det.csv", "gt.csv", "det.csv (-g) has scores and gt.csv (-d) has none: are -g and -d sw"),
+        ("det.csv", "det.csv", "4 boxes in det.csv with a fraction for a person id: is it a file"),
+        ("gt.csv", "test.csv", "no keyframe of test.csv is in gt.csv: are they of the same split"),
+        ("gt.csv", "det.csv", "1 keyframe of det.csv not in gt.csv: detections there were ignored"),
+    ],
+)
+def test_files_in_the_wrong_place_are_noticed(files, capsys, truth, found, first) -> None:
+    (files / "test.csv").write_text(FOUND.replace("v,", "t,").replace("w,", "t,"))
+    assert main(["score", "-g", truth, "-d", found, "-l", "labels.pbtxt"]) == 0
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"warning: {first}")
+    assert found != "test.csv" or "add rows" not in errors
 
 
 def test_exclusions_of_another_split_are_noticed(files, capsys) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ava_eval import evaluate, statistics
+from ava_eval.commands.compare import _interval
 from ava_eval.comparison import compare
 from ava_eval.frame_map import score_tables
 from ava_eval.protocol import PROTOCOLS
@@ -166,3 +167,9 @@ def test_videos_that_only_one_file_has_are_drawn_too() -> None:
     result = compare(*scored_twice(truth, few, found), resamples=50)
     assert result.num_videos == 10
     assert result.delta < 0
+
+
+def test_a_bound_that_is_not_zero_does_not_look_so() -> None:
+    assert _interval([0.00003, 0.0138]) == "[+3e-05, +0.0138]"
+    assert _interval([-0.0138, 0.0]) == "[-0.0138, +0.0000]"
+    assert _interval([float("nan"), 0.00005]) == "[-, +0.0001]"

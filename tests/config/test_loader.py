@@ -41,11 +41,11 @@ def test_a_dumped_config_reads_back_equal() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optim.stps=3", "optim.stps=3: optim.stps: no such setting; did you mean 'steps'?"),
+        ("optim.stps=3", "optim.stps=3: no such setting; did you mean 'optim.steps'?"),
         ("modle.alpha=3", "modle.alpha=3: modle: no such setting; did you mean 'model'?"),
-        ("optim.steps=many", "optim.steps=many: optim.steps: Input should be a valid integer"),
-        ("optim.steps=0", "optim.steps: Input should be greater than 0"),
-        ("optim=3", "optim=3: optim: expected settings, got 3"),
+        ("optim.steps=many", "optim.steps=many: Input should be a valid integer"),
+        ("optim.steps=0", "optim.steps=0: Input should be greater than 0"),
+        ("optim=3", "optim=3: expected settings, got 3"),
         ("optim.steps", "optim.steps: expected key.path=value"),
         ("seed=[1", "seed=[1: expected a YAML value"),
         ("model.depths=[1, 2]", "model.depths"),
@@ -61,7 +61,10 @@ def test_a_bad_override_is_named(override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("optim: {stps: 3}", "leaf.yaml: optim.stps: no such setting; did you mean 'steps'?"),
+        (
+            "optim: {stps: 3}",
+            "leaf.yaml: optim.stps: no such setting; did you mean 'optim.steps'?",
+        ),
         ("optim: {steps: x}", "leaf.yaml: optim.steps: Input should be a valid integer"),
         ("seed: 1\nseed: [", "leaf.yaml:"),
         ("- 1", "leaf.yaml: expected settings"),

@@ -65,6 +65,8 @@ def make_ava(source: Path, ava: Path) -> None:
         shutil.copy(source / f"{split}_excluded.csv", annotations / excluded)
         table = "test_keyframes.csv" if split == "test" else f"{split}.csv"
         shutil.copy(source / table, annotations / f"ava_{split}_v2.2.csv")
+    classes = ROOT / "ava_detect" / "label_maps" / "ava_60.pbtxt"
+    shutil.copy(classes, annotations / "ava_action_list_v2.2_for_activitynet_2019.pbtxt")
     shutil.copytree(source / "videos", ava / "videos")
     (ava / "boxes").mkdir()
     for split in ("train", "val", "test"):

@@ -794,6 +794,27 @@ def test_every_rule_is_planted() -> None:
     assert {code for _, code, _, _ in FAULTS} | {"row-unreadable", "prepared-lacking"} == set(RULES)
 
 
+def test_without_a_data_set_there_is_one_finding(
+    world: World, capsys: pytest.CaptureFixture
+) -> None:
+    shutil.rmtree(world.folder)
+    assert main(["doctor", "demo/ava", f"data.root={world.folder}"]) == 1
+    told = capsys.readouterr().out
+    start = f"data.root\n  data.root: error: folder-missing: {world.folder}: no such folder\n"
+    assert told.startswith(start)
+    assert "`ava-detect download " in told
+    assert told.endswith("nothing else was checked\n\n1 error, 0 warnings, 0 notes\n")
+
+
+def test_an_empty_folder_has_no_videos(world: World) -> None:
+    shutil.rmtree(world.path("videos"))
+    world.path("videos").mkdir()
+    code, report = examine(world)
+    assert code == 1
+    assert [facts["videos"] for facts in report["splits"]] == [0, 0, 0]
+    assert report["splits"][0]["keyframes"] > 0
+
+
 def test_tabs_and_a_byte_order_mark_are_sound(world: World) -> None:
     for path in world.folder.glob("*.csv"):
         text = "\ufeff" + path.read_text().replace(",", "\t")

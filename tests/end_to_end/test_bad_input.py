@@ -96,7 +96,7 @@ def test_a_video_that_cannot_be_decoded(
 
 
 def test_an_unknown_setting(world: Path, capsys: pytest.CaptureFixture) -> None:
-    assert "did you mean 'steps'?" in train(capsys, world, "optim.stps=3")
+    assert "did you mean 'optim.steps'?" in train(capsys, world, "optim.stps=3")
 
 
 def test_weights_of_another_shape(world: Path, capsys: pytest.CaptureFixture) -> None:
@@ -131,8 +131,12 @@ def test_weights_of_another_shape(world: Path, capsys: pytest.CaptureFixture) ->
         ("propose", [], "run `ava-detect train-proposer` first"),
         ("propose", ["proposer.weights=nowhere.pth"], "proposer.weights: nowhere.pth"),
         ("train", ["weights=nowhere.pt"], "nowhere.pt"),
-        ("train", ["model.fusion_kernel=4"], "model.fusion_kernel: Input should be an odd number"),
-        ("train", ["augment.short_side=[9, 8]"], "augment.short_side: Input should be a range"),
+        (
+            "train",
+            ["model.fusion_kernel=4"],
+            "model.fusion_kernel=4: Input should be an odd number",
+        ),
+        ("train", ["augment.short_side=[9, 8]"], "short_side=[9, 8]: Input should be a range"),
         ("train", ["optim.steps.more=3"], "optim.steps: expected one value"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ava_detect.safe_pickle import read_pickle, refused, unreadable
-from ava_eval.errors import InputError
+from ava_eval.errors import InputError, missing_hint
 
 CONTENT = "weights"  # of the files, in errors
 # How torch.save began before it wrote zips: the pickle of a magic number.
@@ -28,7 +28,7 @@ def read_file(path: Path) -> Any:
     if path.is_dir():
         raise InputError(f"{path}: expected a file of weights, got a folder")
     if not path.is_file():
-        raise InputError(f"{path}: no such file of weights")
+        raise InputError(f"{path}: no such file of weights{missing_hint(path)}")
     with path.open("rb") as file:
         start = file.read(len(LEGACY_TORCH))
     try:
