@@ -100,7 +100,10 @@ def film(
 
 def run(video: Path | str, output: Path, *words: str) -> dict:
     """The JSON of a run that must succeed."""
-    assert main(["annotate", str(video), "demo/ava", "-o", str(output), *words]) == 0
+    assert (
+        main(["annotate", str(video), "demo/ava", "weights=final.pt", "-o", str(output), *words])
+        == 0
+    )
     assert {path.name for path in output.parent.iterdir()} >= {output.name, f"{output.stem}.json"}
     assert not [path for path in output.parent.iterdir() if path.name.startswith(".")]
     return json.loads(output.with_suffix(".json").read_text())
@@ -251,7 +254,9 @@ def test_what_cannot_be_read_is_one_line_and_leaves_nothing(
         container.mux(tone.encode(None))
     given = str(tmp_path / video) if video.endswith(".mp4") and "://" not in video else video
     before = set(tmp_path.iterdir())
-    assert main(["annotate", given, "demo/ava", "-o", str(tmp_path / output)]) == 2
+    assert (
+        main(["annotate", given, "demo/ava", "weights=final.pt", "-o", str(tmp_path / output)]) == 2
+    )
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
