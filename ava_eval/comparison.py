@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,13 +52,13 @@ class Comparison:
         """The gain in AP, f64[C]."""
         return self.b.ap - self.a.ap
 
-    @property
+    @cached_property
     def class_intervals(self) -> np.ndarray:
         """Its intervals, f64[C,2]."""
         gains = self.resamples_b.ap - self.resamples_a.ap
         return np.stack([interval(column) for column in gains.T])
 
-    @property
+    @cached_property
     def moved(self) -> np.ndarray:
         """Marks the classes whose interval leaves out zero -> bool[C]."""
         low, high = self.class_intervals.T

@@ -17,9 +17,14 @@ _MOST_RESAMPLES = 100_000
 def load(arguments: argparse.Namespace, files: int = 1) -> tuple[Inputs, Protocol]:
     """The inputs and the rules that the arguments name, with as many ``files`` of detections."""
     require_files(arguments, files, "'ava-eval compare' compares two")
-    return load_files(
-        arguments, arguments.detections, arguments.json, digests=arguments.json is not None
-    )
+    require_new_file(arguments.json, input_paths(arguments))
+    return load_files(arguments, arguments.detections, digests=arguments.json is not None)
+
+
+def input_paths(arguments: argparse.Namespace) -> list[str | None]:
+    """The files that are read, none of which a result may replace."""
+    others = (arguments.groundtruth, arguments.labelmap, arguments.excluded)
+    return [*arguments.detections, *others]
 
 
 def require_files(arguments: argparse.Namespace, files: int, remedy_for_more: str) -> None:
@@ -31,12 +36,10 @@ def require_files(arguments: argparse.Namespace, files: int, remedy_for_more: st
 
 
 def load_files(
-    arguments: argparse.Namespace, detections: list[str], output: str | None, *, digests: bool
+    arguments: argparse.Namespace, detections: list[str], *, digests: bool
 ) -> tuple[Inputs, Protocol]:
-    """The inputs with these ``detections`` and the rules; ``output`` must be none of them."""
+    """The inputs with these ``detections``, and the rules."""
     protocol = get_protocol(arguments.protocol)
-    others = (arguments.groundtruth, arguments.labelmap, arguments.excluded)
-    require_new_file(output, [*detections, *others])
     inputs = read_inputs(
         arguments.groundtruth,
         detections,

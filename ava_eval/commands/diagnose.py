@@ -45,19 +45,18 @@ def _parts(diagnosis: Diagnosis) -> list[str]:
 
 def _causes(diagnosis: Diagnosis) -> str:
     """The parts of the lost AP, the largest first, and their sum."""
-    share, alone = diagnosis.share(), diagnosis.alone()
-    false_positives = diagnosis.losses.false_positives.sum(axis=0)
-    missed = diagnosis.losses.missed.sum(axis=0)
+    causes = diagnosis.causes()
     lines = [f"{'lost to':<14}{'share':>8}{'alone':>8}{'false pos.':>12}{'missed':>9}"]
-    for cause in sorted(CAUSES, key=lambda cause: -np.nan_to_num(share[cause])):
-        place = CAUSES.index(cause)
-        lines.append(
-            f"{cause:<14}{number(share[cause]):>8}{number(alone[cause]):>8}"
-            f"{false_positives[place]:>12}{missed[place]:>9}  {MEANING[cause]}"
-        )
-    total = sum(share.values())
+    lines += [
+        f"{cause['name']:<14}{number(cause['share']):>8}{number(cause['alone']):>8}"
+        f"{cause['false_positives']:>12}{cause['missed']:>9}  {MEANING[cause['name']]}"
+        for cause in sorted(causes, key=lambda cause: -np.nan_to_num(cause["share"]))
+    ]
+    total, wrong, missed = (
+        sum(cause[key] for cause in causes) for key in ("share", "false_positives", "missed")
+    )
     lines.append(
-        f"{'sum':<14}{number(total):>8}{'':>8}{false_positives.sum():>12}{missed.sum():>9}"
+        f"{'sum':<14}{number(total):>8}{'':>8}{wrong:>12}{missed:>9}"
         "  1 - mAP; 'alone' is the gain of mending one cause only"
     )
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ava_eval.atomic import atomic_path
-from ava_eval.commands.arguments import load_files, require_draws, require_files
+from ava_eval.commands.arguments import input_paths, load_files, require_draws, require_files
 from ava_eval.commands.output import require_new_file, warn, warn_of_few_videos
 from ava_eval.errors import InputError
 from ava_eval.evaluation_inputs import Inputs, read_classes
@@ -30,20 +30,15 @@ def report(arguments: argparse.Namespace) -> int:
     frames = None
     if arguments.videos is not None:
         frames = VideoFolder(arguments.videos, arguments.start)
-    require_new_file(
-        arguments.output,
-        [
-            *(arguments.groundtruth, *arguments.detections, arguments.labelmap, arguments.excluded),
-            arguments.beside,
-            *map(str, [] if frames is None else frames.paths),
-        ],
-    )
+    read = [*input_paths(arguments), arguments.beside]
+    read += map(str, [] if frames is None else frames.paths)
+    require_new_file(arguments.output, read)
     reference, detections = None, list(arguments.detections)
     if arguments.beside is not None and _is_csv(arguments.beside):
         detections.append(arguments.beside)
     elif arguments.beside is not None:
         reference = read_reference(arguments.beside, read_classes(arguments.labelmap)[0])
-    inputs, protocol = load_files(arguments, detections, None, digests=True)
+    inputs, protocol = load_files(arguments, detections, digests=True)
     scored, beside = inputs.score(protocol), None if reference is None else Beside(reference)
     told = notices(frame_map(scored, inputs.classes), inputs, protocol)
     if len(inputs.found) > 1:

@@ -29,7 +29,7 @@ class Diagnosis:
 
     ``losses`` are by class and cause, in the order of ``CAUSES``; their ``share`` adds up, over the
     causes, to 1 - AP. ``slices`` hold the mAP of parts: ``group``, ``size``, ``people`` and
-    ``frequency``. ``oracles`` are described in ``oracles.py``. ``people`` and ``causes`` are what
+    ``frequency``. ``oracles`` are described in ``oracles.py``. ``people`` and ``errors`` are what
     single errors can be looked up in.
     """
 
@@ -39,7 +39,7 @@ class Diagnosis:
     confusions: list[Confusion]
     oracles: dict[str, float]
     people: People
-    causes: Causes
+    errors: Causes
 
     def share(self, some: np.ndarray | None = None) -> dict[str, float]:
         """What each cause costs the mAP, over all classes or those of a mask."""
@@ -49,6 +49,21 @@ class Diagnosis:
         """What mending only this cause would add to the mAP."""
         return self._mean(self.losses.alone)
 
+    def causes(self) -> list[dict[str, Any]]:
+        """What each cause costs, in the order of ``CAUSES``: its name, ``share`` and ``alone`` of
+        the mAP, and how many ``false_positives`` and ``missed`` rows it made."""
+        share, alone = self.share(), self.alone()
+        return [
+            {
+                "name": cause,
+                "share": share[cause],
+                "alone": alone[cause],
+                "false_positives": int(self.losses.false_positives[:, place].sum()),
+                "missed": int(self.losses.missed[:, place].sum()),
+            }
+            for place, cause in enumerate(CAUSES)
+        ]
+
     def _mean(self, values: np.ndarray, some: np.ndarray | None = None) -> dict[str, float]:
         rows = values if some is None else values[some]
         return {cause: mean_of_defined(rows[:, i]) for i, cause in enumerate(CAUSES)}
@@ -56,7 +71,6 @@ class Diagnosis:
     def to_json(self) -> dict[str, Any]:
         """A dict for ``json.dump``."""
         losses, result = self.losses, self.result
-        share, alone = self.share(), self.alone()
 
         def by_cause(values: Any) -> dict[str, Any]:
             return {cause: _plain(value) for cause, value in zip(CAUSES, values, strict=True)}
@@ -65,14 +79,7 @@ class Diagnosis:
             "protocol": result.protocol,
             "mAP": null_if_nan(result.mean),
             "causes": [
-                {
-                    "name": cause,
-                    "share": null_if_nan(share[cause]),
-                    "alone": null_if_nan(alone[cause]),
-                    "false_positives": int(losses.false_positives[:, i].sum()),
-                    "missed": int(losses.missed[:, i].sum()),
-                }
-                for i, cause in enumerate(CAUSES)
+                {key: _plain(value) for key, value in cause.items()} for cause in self.causes()
             ],
             "groups": {
                 name: by_cause(self.share(result.classes.group(name)).values()) for name in GROUPS

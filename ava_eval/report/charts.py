@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-WIDTH, HEIGHT = (
-    360,
-    230,
-)  # units; a page shows it no narrower than 320 pixels, so text stays legible
+# Units of about a pixel on a narrow page, so that text stays legible there.
+WIDTH, HEIGHT = 360, 230
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 38
 _TICKS = 5
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ava_eval.classes import GROUPS, Classes
+from ava_eval.comparison import Comparison, compare
 from ava_eval.diagnosis import CAUSES, Diagnosis, diagnose
 from ava_eval.diagnosis.causes import MEANING
 from ava_eval.diagnosis.oracles import ORACLES
@@ -25,7 +26,7 @@ from ava_eval.report.pictures import Frames
 from ava_eval.report.published import names_of_ava, published_for
 from ava_eval.report.reference import Reference
 from ava_eval.scoring import Scored
-from ava_eval.statistics import Bootstrap, bootstrap, interval
+from ava_eval.statistics import bootstrap
 
 _CONFUSIONS = 12
 _BOUNDS = {"size": SIZES["medium"], "frequency": FREQUENCIES["common"]}
@@ -90,13 +91,14 @@ def evaluation_page(
     """
     diagnosis = diagnose(scored, classes)
     result = diagnosis.result
-    both = [scored] if beside is None or beside.scored is None else [scored, beside.scored]
-    drawn = bootstrap(both, resamples, seed)
-    of_mean, of_classes = drawn[0].intervals()
+    comparison = None
+    if beside is not None and beside.scored is not None:
+        comparison = compare(beside.scored, scored, classes, resamples, seed)
+    drawn = comparison.resamples_b if comparison else bootstrap([scored], resamples, seed)[0]
+    of_mean, of_classes = drawn.intervals()
     one_video = len(scored.videos) < 2
-    deltas = _delta_intervals(result, drawn)
     if one_video:  # the draws are all alike
-        of_mean, of_classes, deltas = [math.nan] * 2, of_classes * math.nan, deltas * math.nan
+        of_mean, of_classes, comparison = [math.nan] * 2, of_classes * math.nan, None
     chosen = examples(scored, diagnosis, classes, most_pictures)
     shown, unseen = cards(chosen, frames, max(_PAGE - _CLASS * len(classes), _PAGE // 10))
     ava = names_of_ava(classes)
@@ -110,16 +112,14 @@ def evaluation_page(
         "evaluation.html",
         about=about,
         result=result,
-        bounds=result.bounds,
         mean_interval=of_mean,
-        counts=result.counts,
         scored_truth=int(result.num_groundtruth.sum()),
         scored_found=int(result.num_detections.sum()),
         defined=int((~np.isnan(result.ap)).sum()),
         one_video=one_video,
-        beside=None if beside is None else _beside(result, beside, drawn),
+        beside=None if beside is None else _beside(result, beside, comparison),
         rows=[
-            _row(place, scored, diagnosis, of_classes, deltas, beside, ava)
+            _row(place, scored, diagnosis, of_classes, beside, comparison, ava)
             for place in np.argsort(result.ap, kind="stable").tolist()
         ],
         groups=[name.replace("_", " ") for name in GROUPS if ava and classes.group(name).any()],
@@ -146,8 +146,8 @@ def _row(
     scored: Scored,
     diagnosis: Diagnosis,
     intervals: np.ndarray,
-    delta_intervals: np.ndarray,
     beside: Beside | None,
+    comparison: Comparison | None,
     ava: bool,
 ) -> dict[str, Any]:
     """What the table says of a class, and what opens below it."""
@@ -156,7 +156,6 @@ def _row(
     ap = float(result.ap[place])
     other = math.nan if beside is None else float(beside.reference.ap[place])
     groups = [name for name in GROUPS if ava and classes.group(name)[place]]
-    low, high = delta_intervals[place].tolist()
     curve = precision_recall(*_detections(scored, place))
     best = curve.best
     return {
@@ -167,8 +166,10 @@ def _row(
         "interval": intervals[place].tolist(),
         "beside": other,
         "delta": ap - other,
-        "delta_interval": (low, high),
-        "moved": low > 0 or high < 0,
+        "delta_interval": None
+        if comparison is None
+        else comparison.class_intervals[place].tolist(),
+        "moved": comparison is not None and bool(comparison.moved[place]),
         "truth": int(result.num_groundtruth[place]),
         "found": int(result.num_detections[place]),
         "causes": sorted(zip(CAUSES, share.tolist(), strict=True), key=lambda pair: -pair[1]),
@@ -201,7 +202,7 @@ def _chart(name: str, curve: Curve, place: int, beside: Beside | None) -> Chart 
     return chart(f"Precision over recall of {name}", *axes, lines)
 
 
-def _beside(result: FrameMap, beside: Beside, drawn: Sequence[Bootstrap]) -> dict[str, Any]:
+def _beside(result: FrameMap, beside: Beside, comparison: Comparison | None) -> dict[str, Any]:
     """Both mAPs over the classes of which both tell, and what stands in the way of comparing."""
     reference = beside.reference
     known = ~np.isnan(reference.ap) & ~np.isnan(result.ap)
@@ -215,32 +216,14 @@ def _beside(result: FrameMap, beside: Beside, drawn: Sequence[Bootstrap]) -> dic
         "classes": int(known.sum()),
         "stated": reference.mean if differs else None,
         "protocol": reference.protocol if reference.protocol != result.protocol else None,
-        "interval": interval(drawn[0].mean - drawn[1].mean).tolist() if len(drawn) == 2 else None,
+        "interval": None if comparison is None else comparison.delta_interval.tolist(),
     }
-
-
-def _delta_intervals(result: FrameMap, drawn: Sequence[Bootstrap]) -> np.ndarray:
-    """That of each class's AP minus the other run's, f64[C,2]; NaN without its detections."""
-    if len(drawn) < 2:
-        return np.full((len(result.ap), 2), np.nan)
-    return np.stack([interval(gains) for gains in (drawn[0].ap - drawn[1].ap).T])
 
 
 def _causes(diagnosis: Diagnosis) -> list[dict[str, Any]]:
     """The causes of lost AP, the largest first."""
-    share, alone, losses = diagnosis.share(), diagnosis.alone(), diagnosis.losses
-    rows = [
-        {
-            "name": cause,
-            "told": MEANING[cause],
-            "share": share[cause],
-            "alone": alone[cause],
-            "false_positives": int(losses.false_positives[:, place].sum()),
-            "missed": int(losses.missed[:, place].sum()),
-        }
-        for place, cause in enumerate(CAUSES)
-    ]
-    return sorted(rows, key=lambda row: -np.nan_to_num(row["share"]))
+    causes = [cause | {"told": MEANING[cause["name"]]} for cause in diagnosis.causes()]
+    return sorted(causes, key=lambda cause: -np.nan_to_num(cause["share"]))
 
 
 def _confusions(diagnosis: Diagnosis, classes: Classes) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ def _wrong(scored: Scored, diagnosis: Diagnosis, *causes: int) -> list[np.ndarra
     queues = []
     for place, rows in enumerate(scored.rows_of_class):
         best = rows[np.argsort(-scored.scores[rows], kind="stable")[: scored.num_truth[place]]]
-        queues.append(best[np.isin(diagnosis.causes.found[best], causes)])
+        queues.append(best[np.isin(diagnosis.errors.found[best], causes)])
     return queues
 
 
@@ -126,7 +126,7 @@ def _in_turns(
 
 
 def _of_detection(row: int, scored: Scored, diagnosis: Diagnosis, classes: Classes) -> Example:
-    people, cause = diagnosis.people, int(diagnosis.causes.found[row])
+    people, cause = diagnosis.people, int(diagnosis.errors.found[row])
     box, target = int(people.found.box[row]), int(people.target_of_row[row])
     person, overlap = int(people.person[box]), float(people.best[box])
     if cause in (LOCALISATION, DUPLICATE):  # not whom it overlaps most, but who does the action
@@ -151,7 +151,7 @@ def _of_person(
 ) -> Example:
     people = diagnosis.people
     keyframe = int(people.truth.keyframe[person])
-    causes = diagnosis.causes.truth[people.truth.box == person]
+    causes = diagnosis.errors.truth[people.truth.box == person]
     around, first = _around(keyframe, people, classes)
     return Example(
         CAUSES[int(causes.min())],

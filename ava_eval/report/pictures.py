@@ -56,11 +56,14 @@ class VideoFolder:
     def __call__(
         self, video_id: str, timestamps: Sequence[float]
     ) -> Iterator[np.ndarray | InputError]:
+        given = 0
         try:
             path = self._path(video_id)
-            yield from frames_at(path, [moment - self._start for moment in timestamps])
-        except InputError as error:
-            for _ in timestamps:
+            for frame in frames_at(path, [moment - self._start for moment in timestamps]):
+                yield frame
+                given += 1
+        except InputError as error:  # perhaps in the middle of the file
+            for _ in timestamps[given:]:
                 yield error
 
     def _path(self, video_id: str) -> Path:
@@ -87,9 +90,9 @@ def frames_at(path: Path, moments: Sequence[float]) -> Iterator[np.ndarray | Inp
             if not container.streams.video:
                 raise InputError(f"{path}: expected a video, got a file without pictures")
             stream = container.streams.video[0]
-            found: Iterator[Any] = _met(_timed(container, stream), moments)
+            found: Iterator[Any] = _nearest(_all_frames(container, stream), moments)
             if _SEEKABLE & set(container.format.name.split(",")):
-                found = (_sought(container, stream, moment) for moment in moments)
+                found = (_frame_by_index(container, stream, moment) for moment in moments)
             for moment, frame in zip(moments, found, strict=True):
                 yield _outside(path, moment) if frame is None else _upright(frame)
     except (av.FFmpegError, OSError) as error:
@@ -108,28 +111,34 @@ def _upright(frame: Any) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(picture, round(frame.rotation) // 90 % 4))
 
 
-def _sought(container: Any, stream: Any, moment: float) -> Any:
+def _frame_by_index(container: Any, stream: Any, moment: float) -> Any:
     """The frame nearest to a moment, by the file's index; None outside of the video."""
     if not -_A_FRAME <= moment <= _LATEST:
         return None
     first = float((stream.start_time or 0) * stream.time_base)
     container.seek(int((first + max(moment, 0)) / stream.time_base), stream=stream)
-    frames = ((frame.time - first, frame) for frame in container.decode(stream))
-    return next(_met(frames, [moment]))
+    frames = ((frame.time - first, frame) for frame in _stamped(container, stream))
+    return next(_nearest(frames, [moment]))
 
 
-def _timed(container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
+def _all_frames(container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
     """All frames and when each is shown, in seconds after the first."""
-    first = None
-    for number, frame in enumerate(container.decode(stream)):
-        if container.format.name == _COUNTED:
+    if container.format.name == _COUNTED and stream.average_rate:
+        for number, frame in enumerate(container.decode(stream)):
             yield number / float(stream.average_rate), frame
-        else:
-            first = frame.time if first is None else first
-            yield frame.time - first, frame
+        return
+    first = None
+    for frame in _stamped(container, stream):
+        first = frame.time if first is None else first
+        yield frame.time - first, frame
 
 
-def _met(frames: Iterator[tuple[float, Any]], moments: Sequence[float]) -> Iterator[Any]:
+def _stamped(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames that say when they are shown; damaged files have others."""
+    return (frame for frame in container.decode(stream) if frame.time is not None)
+
+
+def _nearest(frames: Iterator[tuple[float, Any]], moments: Sequence[float]) -> Iterator[Any]:
     """The nearest frame to each of ascending ``moments`` in one walk; None outside of the video.
 
     The last frame is shown for as long as the one before it, or a second.

@@ -44,6 +44,36 @@ def test_frames_of_uneven_length(tmp_path: Path, begins: int) -> None:
     assert "--start" in str(told[0])
 
 
+@pytest.mark.parametrize("suffix", [".avi", ".ts", ".mkv"])
+def test_a_file_that_breaks_off(tmp_path: Path, suffix: str) -> None:
+    """Each moment has an answer, whether the rest of the file is missing or damaged."""
+    path = tmp_path / f"v{suffix}"
+    codec = "mpeg4" if suffix == ".avi" else "libx264"
+    write_painted(path, np.arange(200) / 10, Fraction(1, 10), codec=codec, options={"g": "10"})
+    whole = path.read_bytes()
+    moments = [0.5, 2.0, 18.0, 19.5]
+    for damaged in (whole[: len(whole) // 2], whole[: len(whole) // 2] + b"\xff" * 5000):
+        path.write_bytes(damaged)
+        answers = list(VideoFolder(tmp_path)("v", moments))
+        assert len(answers) == len(moments)
+        assert [number_of(frame) for frame in answers[:2]] == [5, 20]
+        assert isinstance(answers[-1], InputError)
+
+
+def test_a_failure_on_the_way_is_told_once_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(path: Path, moments: list[float]):
+        yield np.zeros((2, 2, 3), np.uint8)
+        raise InputError("broken")
+
+    monkeypatch.setattr("ava_eval.report.pictures.frames_at", breaks)
+    (tmp_path / "v.mp4").touch()
+    first, *others = VideoFolder(tmp_path)("v", [0.0, 1.0, 2.0])
+    assert first.shape == (2, 2, 3)
+    assert [str(one) for one in others] == ["broken", "broken"]
+
+
 def test_ids_choose_among_files(tmp_path: Path) -> None:
     for place, first in (("a/b.mp4", 10), ("b.mp4", 20), ("a/c.mp4", 30), ("d/c.mp4", 40)):
         (tmp_path / place).parent.mkdir(exist_ok=True)
