@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from ava_detect.allocator import keep_freed_memory
 from ava_detect.parsers import build_parser, stray_word
 from ava_eval.errors import InputError, one_line
 
@@ -18,6 +19,7 @@ Arguments = argparse.Namespace
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0, 2 on bad input, or what the command says)."""
     arguments = parse(argv)
+    keep_freed_memory()
     rank = os.environ.get("RANK", "0")
     level = logging.INFO if rank == "0" else logging.ERROR
     logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s")

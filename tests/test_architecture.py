@@ -15,6 +15,7 @@ EVERYWHERE = {"ava_eval.errors", "ava_eval.atomic"}
 # What each part may import of ours, besides itself and the two modules above.
 DIRECTIONS = {
     "ava_eval": set(),
+    "ava_detect.allocator": set(),
     "ava_detect.boxes": set(),
     "ava_detect.timebase": set(),
     "ava_detect.video_index": set(),
@@ -46,7 +47,7 @@ DIRECTIONS = {
     "ava_detect.assemble": {"ava_detect", "ava_eval"},
     "ava_detect.pretrained": {"ava_detect", "ava_eval"},
     "ava_detect.commands": {"ava_detect", "ava_eval"},
-    "ava_detect.cli": {"ava_detect.parsers"},
+    "ava_detect.cli": {"ava_detect.allocator", "ava_detect.parsers"},
     "ava_detect.parsers": {
         "ava_detect.completion",
         "ava_detect.config",

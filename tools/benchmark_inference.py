@@ -3,20 +3,24 @@
     python tools/benchmark_inference.py --pyslowfast DIR --pytorchvideo DIR [--recipe RECIPE]
 
 PySlowFast's model runs as its ``test_net.py`` runs it: eager, float32, on pathways that its loader
-has normalised. Ours gets bytes and normalises them: in float32, and in 16 bit where the processor
-multiplies in it (``--all`` tries all), each with oneDNN's fused calls (private) and without
-(public). Weights are reproducible random numbers, read from PySlowFast's checkpoint.
+has normalised, with the C library's allocator as it is; in a second row as `ava-detect` sets it.
+Ours gets bytes and normalises them: in float32, and in 16 bit where the processor multiplies in it
+(``--all`` tries all), each with oneDNN's fused calls (private) and without (public). Weights are
+reproducible random numbers, read from PySlowFast's checkpoint.
 
 Variants take turns; the table has medians of wall time, the ratio (median, smallest and largest of
 the rounds' ratios), the largest difference of a score from PySlowFast's, and the share that is
-reached of the rate at which torch multiplies square matrices of that type.
+reached of the rate at which torch multiplies square matrices of that type, all multiply-adds of the
+model's definition counted, done or saved.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import logging
+import platform
 import statistics
 import tempfile
 import time
@@ -29,6 +33,8 @@ import numpy as np
 import torch
 from peers import fill, peers
 
+from ava_detect import allocator
+from ava_detect.allocator import keep_freed_memory
 from ava_detect.inference import kernels, onednn
 from ava_detect.inference.fast import FastModel
 from ava_detect.models.describe import describe
@@ -42,7 +48,8 @@ PEERS = {
     "ava/slow_r50_8x8": "SLOW_8x8_R50_SHORT",
 }
 THEIRS = "PySlowFast float32"
-MATRIX = 2048
+MMAP_THRESHOLD = -3  # as malloc.h numbers it
+MATRICES = (1024, 1536, 2048)
 
 Scores = Callable[[], torch.Tensor]
 
@@ -93,7 +100,9 @@ def build(arguments: argparse.Namespace) -> tuple[dict[str, Scores], float]:
     inputs = [pathway[None].to(device) for pathway in pathways]
     theirs = peer.model.to(device).eval()
     frames, rois = clip[None].to(device), rois.to(device)
-    variants: dict[str, Scores] = {THEIRS: lambda: theirs(inputs, rois)}
+    variants = {THEIRS: lambda: theirs(inputs, rois)}
+    if device == "cpu":
+        variants[f"{THEIRS}, our allocator"] = lambda: theirs(inputs, rois)
     for name, route in wanted(arguments):
         fast = FastModel(model, DTYPES[name], device)
         variants[f"ours {name}{route and f', {route}'}"] = scorer(fast, frames, rois, route)
@@ -150,17 +159,25 @@ def example(
     return smooth[0].permute(1, 2, 3, 0).byte(), torch.from_numpy(rois.astype(np.float32))
 
 
-def warm(run: Scores) -> torch.Tensor:
-    run()
-    return run()
-
-
 def measure(variants: dict[str, Scores], arguments: argparse.Namespace) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(arguments.rounds):
         for name, run in variants.items():
+            set_allocator(kept=name != THEIRS)
+            run()
             seconds[name].append(timed(run, arguments.device))
     return seconds
+
+
+def set_allocator(kept: bool) -> None:
+    """The C library's allocator as ours sets it, or as it comes to be by itself in any model."""
+    if kept:
+        keep_freed_memory()
+    elif platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(allocator.MMAP_MAX, 65536)
+        mallopt(MMAP_THRESHOLD, 32 << 20)  # what large arrays raise it to, and twice that:
+        mallopt(allocator.TRIM_THRESHOLD, 64 << 20)
 
 
 def timed(run: Callable[[], object], device: str) -> float:
@@ -191,10 +208,12 @@ def table(
 
 
 def peak(dtype: torch.dtype, device: str) -> float:
-    """The rate of square matrix products, in 1e9 operations a second."""
-    a, b = (torch.randn(MATRIX, MATRIX, device=device).to(dtype) for _ in range(2))
-    best = min(timed(lambda: a @ b, device) for _ in range(5))
-    return 2 * MATRIX**3 / best / 1e9
+    """The best rate of square matrix products, in 1e9 operations a second."""
+    rates = []
+    for size in MATRICES:
+        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+        rates.append(2 * size**3 / min(timed(lambda: a @ b, device) for _ in range(5)) / 1e9)  # noqa: B023
+    return max(rates)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ava_detect.inference.onednn import PackedConv2d, is_available
+from ava_detect.inference.winograd import Winograd, WinogradSpace, WinogradTime
 
 WIDE = 512  # input channels from which on a product for each frame of a kernel is quicker
+THICK = 256  # input and output channels from which on Winograd's 3x3 convolution is quicker
 NARROW = 8  # up to as many input channels several frames are computed at once
 GROUP = 4  # so many
 
@@ -72,6 +74,8 @@ class FoldedConv(nn.Module):
         self.weight = nn.Parameter(weight.contiguous(memory_format=layout), requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
         self._packed: PackedConv2d | None = None
+        self._winograd: Winograd | None = None
+        self._winograd_of: Tensor | None = None
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """f[B,C,T,H,W] -> f[B,out,T/stride,H/stride,W/stride].
@@ -79,11 +83,38 @@ class FoldedConv(nn.Module):
         It is added to ``onto`` before the ReLU; the memory of ``onto`` may become the answer's.
         """
         x = x.to(self.weight.dtype)
-        if self.way == "images" and self._packed_for(x) is not None:
+        winograd = self._winograd_for(x)
+        if winograd is not None:
+            y = from_positions(winograd(positions(x)))
+        elif self.way == "images" and self._packed_for(x) is not None:
             return self._as_packed_images(x, onto)
-        y = getattr(self, f"_as_{self.way}")(x)
+        else:
+            y = getattr(self, f"_as_{self.way}")(x)
         y = y if onto is None else y.add_(onto)
         return y.relu_() if self.relu else y
+
+    def _winograd_for(self, x: Tensor) -> Winograd | None:
+        """The convolution of fewer products where there is one for such a clip."""
+        if x.device.type != "cpu" or x.dtype != torch.float32:
+            return None
+        if self._winograd_of is not self.weight:
+            self._winograd, self._winograd_of = self._as_winograd(), self.weight
+        pays = self._winograd is not None and self._winograd.pays(*x.shape[2:])
+        return self._winograd if pays else None
+
+    def _as_winograd(self) -> Winograd | None:
+        dilation = self.dilation[1]
+        if self.way == "products" and self.time == 3:
+            return WinogradTime(self.weight, self.bias)
+        if (
+            self.way == "images"
+            and min(self.weight.shape[:2]) >= THICK
+            and self.weight.shape[2:] == (3, 3)
+            and self.stride == (1, 1, 1)
+            and self.padding[1:] == self.dilation[1:] == (dilation, dilation)
+        ):
+            return WinogradSpace(self.weight, self.bias, dilation)
+        return None
 
     def _packed_for(self, x: Tensor) -> PackedConv2d | None:
         """The quicker convolution where there is one for such a tensor."""
