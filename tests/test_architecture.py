@@ -34,6 +34,7 @@ DIRECTIONS = {
         "ava_detect.boxes",
         "ava_detect.clips",
         "ava_detect.timebase",
+        "ava_detect.inference.winograd",
         "ava_detect.models.precision",
         "ava_detect.safe_pickle",
         "ava_eval",

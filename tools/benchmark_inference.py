@@ -17,10 +17,8 @@ model's definition counted, done or saved.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import logging
-import platform
 import statistics
 import tempfile
 import time
@@ -31,10 +29,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from allocators import use_ours, use_the_usual
 from peers import fill, peers
 
-from ava_detect import allocator
-from ava_detect.allocator import keep_freed_memory
 from ava_detect.inference import kernels, onednn
 from ava_detect.inference.fast import FastModel
 from ava_detect.models.describe import describe
@@ -48,7 +45,6 @@ PEERS = {
     "ava/slow_r50_8x8": "SLOW_8x8_R50_SHORT",
 }
 THEIRS = "PySlowFast float32"
-MMAP_THRESHOLD = -3  # as malloc.h numbers it
 MATRICES = (1024, 1536, 2048)
 
 Scores = Callable[[], torch.Tensor]
@@ -163,21 +159,10 @@ def measure(variants: dict[str, Scores], arguments: argparse.Namespace) -> dict[
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(arguments.rounds):
         for name, run in variants.items():
-            set_allocator(kept=name != THEIRS)
+            use_the_usual() if name == THEIRS else use_ours()
             run()
             seconds[name].append(timed(run, arguments.device))
     return seconds
-
-
-def set_allocator(kept: bool) -> None:
-    """The C library's allocator as ours sets it, or as it comes to be by itself in any model."""
-    if kept:
-        keep_freed_memory()
-    elif platform.libc_ver()[0] == "glibc":
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(allocator.MMAP_MAX, 65536)
-        mallopt(MMAP_THRESHOLD, 32 << 20)  # what large arrays raise it to, and twice that:
-        mallopt(allocator.TRIM_THRESHOLD, 64 << 20)
 
 
 def timed(run: Callable[[], object], device: str) -> float:

@@ -4,7 +4,8 @@
 
 Both sides go from a video's file to the boxes of one frame a second: detectron2 as its demo does
 (OpenCV reads a frame, the predictor takes it), we as `propose` does. CONFIG is a YAML config of
-detectron2 or a name of its model zoo. Runs are interleaved; the table has medians of wall time.
+detectron2 or a name of its model zoo. Runs are interleaved, ours with the C library's allocator as
+`ava-detect` sets it; the table has medians of wall time.
 
 Boxes are compared, too: with those of the predictor taken for people, the AP@50 of ours, both at or
 above a score.
@@ -24,6 +25,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
+from allocators import use_ours, use_the_usual
 
 from ava_detect.clips import VideoLibrary
 from ava_detect.proposals.detectron import DetectronProposer
@@ -57,10 +59,12 @@ def main() -> None:
         "DefaultPredictor": _predictor(arguments, seconds),
         "ours": _ours(arguments, library, video_id, seconds),
     }
+    allocator = {"DefaultPredictor": use_the_usual, "ours": use_ours}
     boxes = {name: way() for name, way in ways.items()}  # warm
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(arguments.rounds):
         for name, way in ways.items():
+            allocator[name]()
             start = time.perf_counter()
             way()
             times[name].append(time.perf_counter() - start)

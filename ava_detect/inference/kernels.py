@@ -13,10 +13,9 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ava_detect.inference.onednn import PackedConv2d, is_available
-from ava_detect.inference.winograd import Winograd, WinogradSpace, WinogradTime
+from ava_detect.inference.winograd import THICK, Winograd, WinogradSpace, WinogradTime
 
 WIDE = 512  # input channels from which on a product for each frame of a kernel is quicker
-THICK = 256  # input and output channels from which on Winograd's 3x3 convolution is quicker
 NARROW = 8  # up to as many input channels several frames are computed at once
 GROUP = 4  # so many
 

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 TAPS = 3
 OUTPUTS = 4  # of a tile
@@ -20,8 +21,14 @@ PRODUCTS = OUTPUTS + TAPS - 1
 POINTS = (1.0, -1.0, 0.5, -2.0, 0.0)
 """Where the polynomials of a tile are multiplied; infinity is the sixth. Halves and twos of
 opposite signs round better than the usual 2 and -2."""
+THICK = 256
+"""Input and output channels from which on a 3x3 convolution is quicker this way."""
 LONGEST = 48
-"""Longer lines are not mapped: the work of the maps grows with their square."""
+"""The work of the maps grows with the square of the lines, so that larger frames are cut ..."""
+BLOCK = 20
+"""... into blocks of up to this height and width, ..."""
+CHUNK = 8
+"""... so many of which are computed at once, for they fit into a cache."""
 WORTHWHILE = 0.7
 """Up to this share of the products of the plain convolution it pays."""
 
@@ -75,15 +82,40 @@ class WinogradSpace:
 
     def pays(self, _length: int, height: int, width: int) -> bool:
         """See ``WinogradTime.pays``."""
+        if max(height, width) > LONGEST and self.dilation > 1:
+            return False
         products = _num_products(height, self.dilation) * _num_products(width, self.dilation)
-        return max(height, width) <= LONGEST and products <= WORTHWHILE * TAPS**2 * height * width
+        return products <= WORTHWHILE * TAPS**2 * height * width
 
     def __call__(self, x: Tensor) -> Tensor:
-        """f[B,T,H,W,C] -> f[B,T,H,W,out], contiguous."""
-        frames = x.flatten(0, 1)
-        num, height, width, channels = frames.shape
+        """f[...,H,W,C] -> f[...,H,W,out], contiguous."""
+        frames = x.flatten(0, -4)
+        whole = max(x.shape[-3:-1]) <= LONGEST
+        y = self._convolve(frames) if whole else self._by_blocks(frames)
+        return y.reshape(*x.shape[:-1], -1)
+
+    def _by_blocks(self, frames: Tensor) -> Tensor:
+        """f[N,H,W,C] -> f[N,H,W,out]."""
+        num, height, width = frames.shape[:3]
+        (down, tall), (across, wide) = map(_blocks, (height, width))
+        y = frames.new_empty(num, down, tall, across, wide, self.kernel.shape[2])
+        edge = (0, 0, 1, 1 + across * wide - width, 1, 1 + down * tall - height)
+        step = max(1, CHUNK // across)  # rows of blocks
+        for frame, answer in zip(frames, y, strict=True):
+            blocks = F.pad(frame, edge).unfold(0, tall + 2, tall).unfold(1, wide + 2, wide)
+            blocks = blocks.permute(0, 1, 3, 4, 2)  # [down,across,tall+2,wide+2,C]
+            for first in range(0, down, step):
+                some = blocks[first : first + step]
+                got = self._convolve(some.flatten(0, 1).contiguous(), halo=1)
+                answer[first : first + step] = got.unflatten(0, some.shape[:2]).transpose(1, 2)
+        return y.flatten(3, 4).flatten(1, 2)[:, :height, :width]
+
+    def _convolve(self, frames: Tensor, halo: int = 0) -> Tensor:
+        """f[N,H+2*halo,W+2*halo,C] -> f[N,H,W,out]; the halo stands in place of the padding."""
+        num, channels = frames.shape[0], frames.shape[3]
+        height, width = (size - 2 * halo for size in frames.shape[1:3])
         (rows, rows_back), (columns, columns_back) = (
-            line_maps(size, self.dilation) for size in (height, width)
+            line_maps(size, self.dilation, halo) for size in (height, width)
         )
         down, across = rows.shape[1], columns.shape[1]
         values = columns.flatten(0, 1) @ frames  # [N,H,6*across,C]
@@ -94,8 +126,13 @@ class WinogradSpace:
         products = products.view(PRODUCTS, PRODUCTS, num, down, across, -1)
         products = products.permute(2, 0, 3, 1, 4, 5).reshape(num, PRODUCTS * down, -1)
         y = rows_back.flatten(1) @ products  # [N,H,6*across*out]
-        y = columns_back.flatten(1) @ y.view(num, height, PRODUCTS * across, -1)
-        return y.view(*x.shape[:-1], -1)
+        return columns_back.flatten(1) @ y.view(num, height, PRODUCTS * across, -1)
+
+
+def _blocks(length: int) -> tuple[int, int]:
+    """How many blocks a line is cut into, and their length in whole tiles."""
+    number = -(-length // BLOCK)
+    return number, -(-length // (number * OUTPUTS)) * OUTPUTS
 
 
 Winograd = WinogradTime | WinogradSpace
@@ -109,19 +146,19 @@ def _multiply(values: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def line_maps(length: int, dilation: int = 1) -> tuple[Tensor, Tensor]:
-    """A line's way to the products and back: f32[6,tiles,length], f32[length,6,tiles].
+def line_maps(length: int, dilation: int = 1, halo: int = 0) -> tuple[Tensor, Tensor]:
+    """A line's way to the products and back: f32[6,tiles,length+2*halo], f32[length,6,tiles].
 
-    A tile is four outputs, ``dilation`` apart; outside of the line is zero.
+    A tile is four outputs, ``dilation`` apart. Outside of the line and its halo is zero.
     """
     starts = _tiles(length, dilation)
     _, of_inputs, of_outputs = transforms()
-    gather = torch.zeros(PRODUCTS, len(starts), length, dtype=torch.float64)
+    gather = torch.zeros(PRODUCTS, len(starts), length + 2 * halo, dtype=torch.float64)
     scatter = torch.zeros(length, PRODUCTS, len(starts), dtype=torch.float64)
     for tile, start in enumerate(starts):
         for tap in range(PRODUCTS):
-            position = start + dilation * (tap - 1)
-            if 0 <= position < length:
+            position = start + dilation * (tap - 1) + halo
+            if 0 <= position < length + 2 * halo:
                 gather[:, tile, position] = of_inputs[:, tap]
         for output in range(OUTPUTS):
             position = start + dilation * output

@@ -196,7 +196,7 @@ class TorchvisionProposer:
         self.dtype = choose_precision(precision, self.device)
         self.max_boxes = max_boxes
         self.model = model.to(self.device).eval()
-        run_faster(self.model, self.dtype)
+        run_faster(self.model, self.dtype, self.device)
         self.model.roi_heads.score_thresh = min_score
         self.model.roi_heads.detections_per_img = MANY
 

@@ -48,6 +48,15 @@ def test_over_space_is_the_plain_convolution(size, dilation):
     assert spread(got.flatten(0, 1).permute(0, 3, 1, 2) - exact) < 1e-6
 
 
+@pytest.mark.parametrize("size", [(49, 7), (60, 80), (5, 163), (97, 101)])
+def test_large_frames_are_cut_into_blocks(size):
+    x, weight, bias = noise(2, *size, 40), noise(30, 40, 3, 3) / 19, noise(30)
+    exact = F.conv2d(x.permute(0, 3, 1, 2).double(), weight.double(), bias.double(), padding=1)
+    got = WinogradSpace(weight, bias, 1)(x).permute(0, 3, 1, 2)
+    assert got.shape == exact.shape
+    assert float((got - exact).abs().max()) < 2e-5
+
+
 def test_it_rounds_nearly_as_finely():
     x, weight = noise(1, 1, 16, 22, 256), noise(256, 256, 3, 3) / 48
     frames = x[0].permute(0, 3, 1, 2)
@@ -83,7 +92,11 @@ TAKEN = {
     "strided": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1), "stride": (1, 2, 2)},
                 (256, 2, 8, 12), None),
     "thin": ((64, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (64, 2, 8, 12), None),
-    "large": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (256, 1, 8, 100), None),
+    "large": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (256, 1, 8, 100), WinogradSpace),
+    "large dilated": (
+        (256, 256, (1, 3, 3)), {"padding": (0, 2, 2), "dilation": (1, 2, 2)}, (256, 1, 8, 100),
+        None,
+    ),
     "tiny": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (256, 1, 2, 2), None),
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ from ava_detect.proposals.detectron.settings import (
     require_detectron2,
 )
 from ava_detect.proposals.detectron.weights import load_weights
-from ava_detect.proposals.fast import run_faster
+from ava_detect.proposals.fast import ShortConv, run_faster
 from ava_detect.proposals.proposer import propose_keyframes
 from ava_detect.proposals.report import proposal_report
 from ava_detect.proposals.training import Fitting
@@ -181,7 +181,7 @@ def test_a_model_made_faster_sees_the_same(zoo_files):
                     ("running_var", 0.5, 2),
                 ]:
                     getattr(module, name).uniform_(low, high, generator=generator)
-    run_faster(fast, torch.float32)
+    run_faster(fast, torch.float32, torch.device("cpu"))
     images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected, got = plain.backbone(images), fast.backbone(images)
@@ -189,6 +189,25 @@ def test_a_model_made_faster_sees_the_same(zoo_files):
     for name, value in expected.items():
         assert value.std() > 0.01
         torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-5 * value.std().item())
+    assert any(isinstance(vars(module).get("forward"), ShortConv) for module in fast.modules())
+
+
+def test_boxes_are_cut_out_as_detectron2_does():
+    from detectron2.modeling.poolers import ROIPooler
+    from detectron2.structures import Boxes
+
+    pooler = ROIPooler((7, 7), [1 / 4, 1 / 8], 0, "ROIAlignV2", canonical_box_size=40)
+    generator = torch.Generator().manual_seed(0)
+    features = [torch.randn(2, 8, 24 >> i, 32 >> i, generator=generator) for i in range(2)]
+    corners = torch.rand(2, 40, 2, generator=generator) * 60
+    boxes = [
+        Boxes(torch.cat([some, some + torch.rand(40, 2, generator=generator) * 90], dim=1))
+        for some in corners
+    ]
+    wanted = pooler(features, boxes)
+    run_faster(pooler, torch.float32, torch.device("cpu"))
+    assert all("forward" in vars(level) for level in pooler.level_poolers)
+    torch.testing.assert_close(pooler(features, boxes), wanted, rtol=1e-4, atol=1e-4)
 
 
 def detectron2_norm() -> type:

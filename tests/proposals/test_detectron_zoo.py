@@ -125,9 +125,11 @@ def test_candidates_of_a_model_without_regions_are_refused(config):
         ("small", None, 150, 60),
         ("small", 300, 750, 300),
         (ZOO, None, 1000, 300),
-        (ZOO, 600, 1500, 600),
+        (ZOO, 600, 1000, 600),
+        (ZOO, 2000, 5000, 2000),
         (PYTHON, None, 1000, 300),
-        (PYTHON, 600, 1500, 600),
+        (PYTHON, 600, 1000, 600),
+        (PYTHON, 2000, 5000, 2000),
     ],
 )
 def test_enough_regions_stay_for_the_candidates(config, candidates, pre, post):

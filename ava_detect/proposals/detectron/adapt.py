@@ -125,9 +125,12 @@ def _require_boxes(config: str, kind: str, limits: Limits) -> None:
 
 
 def _regions(pre: int, post: int, limits: Limits) -> tuple[int, int]:
-    """How many regions of a level, and then of an image, stay before and after suppression."""
+    """How many regions of a level, and then of an image, stay before and after suppression.
+
+    Before, as many as the config says; more only for more candidates than the config has.
+    """
     candidates = limits.candidates or min(post, CANDIDATES)
-    return max(pre, candidates * 5 // 2), candidates
+    return pre if candidates <= post else max(pre, candidates * 5 // 2), candidates
 
 
 def _resize_of(config: str, loader: Any, setting: str) -> Any:

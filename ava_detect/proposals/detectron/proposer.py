@@ -68,7 +68,7 @@ class DetectronProposer:
         self.facts |= (
             published(source) if is_published(config, weights) else {"weights": file_digest(file)}
         )
-        run_faster(self.model, self.dtype)
+        run_faster(self.model, self.dtype, self.device)
         self._resize, self._rgb = instantiate(inference_resize(settings)), is_rgb(self.model)
 
     @torch.inference_mode()
