@@ -4,6 +4,7 @@ VENV ?= .venv
 SEED ?= 0
 PROPOSER ?= torchvision
 OUTPUT ?= runs/demo
+WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -12,11 +13,14 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/ava-detect demo -o $(OUTPUT) --seed $(SEED) --proposer $(PROPOSER)
 
+# Workers of one thread each: most tests are too small to share.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -m ""
+	$(PYTEST) -m ""
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -27,6 +27,7 @@ import av
 import pandas as pd
 from soak_loading import Held, held_by
 
+from ava_detect.allocator import keep_freed_memory
 from ava_detect.clips import VideoLibrary
 from ava_detect.commands.annotate import Options, annotate
 from ava_detect.commands.scoring import open_detector, score_people
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=1.0, help="seconds between keyframes drawn")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    keep_freed_memory()  # as the commands do
     config = load_config(arguments.config, arguments.overrides)
     results = list[bool]()
     with tempfile.TemporaryDirectory() as name:
