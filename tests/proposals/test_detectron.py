@@ -193,6 +193,7 @@ def test_a_model_made_faster_sees_the_same(zoo_files):
 
 
 def test_boxes_are_cut_out_as_detectron2_does():
+    pytest.importorskip("detectron2")
     from detectron2.modeling.poolers import ROIPooler
     from detectron2.structures import Boxes
 
