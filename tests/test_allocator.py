@@ -46,6 +46,9 @@ def test_freed_memory_is_used_again():
     assert usually > 1000
 
 
-def test_settings_of_the_user_stay():
-    answer, _ = faults("keep", MALLOC_ARENA_MAX="2")
+@pytest.mark.parametrize(
+    "setting", [{"MALLOC_ARENA_MAX": "2"}, {"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}]
+)
+def test_settings_of_the_user_stay(setting):
+    answer, _ = faults("keep", **setting)
     assert answer == "False"

@@ -4,9 +4,10 @@
 
 PySlowFast reads JPEG frames of ``ffmpeg -q:v 1`` with its ``Ava`` data set in test mode and scores
 with its model as ``test_net.py`` does; we score as ``ava-detect evaluate`` does, from the film
-itself, and with the C library's allocator as that sets it. Both have the same weights, boxes (3 on each keyframe, one keyframe a second) and frames of
-short side 256. Rounds take turns; the table has keyframes a second (medians), and the largest
-difference of a score: JPEG's loss, and that PySlowFast clips boxes to whole pixels.
+itself and with the C library's allocator as that sets it. Both have the same weights, boxes (3 on
+each keyframe, one keyframe a second) and frames of short side 256. Rounds take turns; the
+table has keyframes a second (medians), and the largest difference of a score: JPEG's loss, and that
+PySlowFast clips boxes to whole pixels.
 """
 
 from __future__ import annotations

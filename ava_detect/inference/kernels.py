@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ava_detect.inference.onednn import PackedConv2d, is_available
-from ava_detect.inference.winograd import THICK, Winograd, WinogradSpace, WinogradTime
+from ava_detect.inference.winograd import THICK, Winograd, WinogradSpace, WinogradTime, is_open
 
 WIDE = 512  # input channels from which on a product for each frame of a kernel is quicker
 NARROW = 8  # up to as many input channels several frames are computed at once
@@ -94,11 +94,11 @@ class FoldedConv(nn.Module):
 
     def _winograd_for(self, x: Tensor) -> Winograd | None:
         """The convolution of fewer products where there is one for such a clip."""
-        if x.device.type != "cpu" or x.dtype != torch.float32:
+        if not is_open(x):
             return None
         if self._winograd_of is not self.weight:
             self._winograd, self._winograd_of = self._as_winograd(), self.weight
-        pays = self._winograd is not None and self._winograd.pays(*x.shape[2:])
+        pays = self._winograd is not None and self._winograd.pays(x.shape[0], *x.shape[2:])
         return self._winograd if pays else None
 
     def _as_winograd(self) -> Winograd | None:

@@ -4,11 +4,14 @@ Along a line four outputs come from six products where the definition has twelve
 "Fast algorithms for convolutional neural networks", 2016). Each step is a matrix product: a line is
 mapped onto six values for each four of its positions, these are multiplied by six of the kernel,
 and mapped back. Sums are rounded about twice as coarsely as a plain convolution's: right for
-float32, too coarse for 16 bits.
+float32, too coarse for 16 bits. A number that is not finite spoils its whole line, not its
+neighbours alone. What is made of the weights is kept, so that these may not be changed in place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 
 import torch
@@ -29,8 +32,22 @@ BLOCK = 20
 """... into blocks of up to this height and width, ..."""
 CHUNK = 8
 """... so many of which are computed at once, for they fit into a cache."""
+LONGEST_CLIP = 16
+"""The same for frames, which are not cut."""
+FEWEST_ROWS, MOST_ROWS = 64, 2048
+"""Of a matrix product: for fewer the kernel is read in vain; more are done in parts, for memory."""
 WORTHWHILE = 0.7
 """Up to this share of the products of the plain convolution it pays."""
+
+
+def is_open(x: Tensor) -> bool:
+    """Whether a tensor can go this way: float32 on a CPU, and computed now, not traced."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
 
 
 class WinogradTime:
@@ -45,12 +62,19 @@ class WinogradTime:
     @cached_property
     def kernel(self) -> Tensor:
         """f[6,C,out]."""
-        kernel = torch.einsum("pt,tco->pco", transforms()[0], self.weight.double())
-        return kernel.to(self.weight.dtype).contiguous()
+        with plain_tensors():
+            kernel = torch.einsum("pt,tco->pco", transforms()[0], self.weight.double())
+            return kernel.to(self.weight.dtype).contiguous()
 
-    def pays(self, length: int, _height: int, _width: int) -> bool:
-        """Whether clips of that size take so few products as to make up for the maps."""
-        return _num_products(length) <= WORTHWHILE * (TAPS * length - 2)
+    def pays(self, batch: int, length: int, height: int, width: int) -> bool:
+        """Whether such clips take so few products as to make up for the maps."""
+        products = PRODUCTS * len(_tiles(length, 1))
+        rows = batch * height * width * len(_tiles(length, 1))
+        return (
+            length <= LONGEST_CLIP
+            and rows >= FEWEST_ROWS
+            and products <= WORTHWHILE * (TAPS * length - 2)
+        )
 
     def __call__(self, x: Tensor) -> Tensor:
         """f[B,T,H,W,C] -> f[B,T,H,W,out], contiguous."""
@@ -76,22 +100,35 @@ class WinogradSpace:
     @cached_property
     def kernel(self) -> Tensor:
         """f[36,C,out]."""
-        of_kernel = transforms()[0]
-        kernel = torch.einsum("py,qx,ocyx->pqco", of_kernel, of_kernel, self.weight.double())
-        return kernel.flatten(0, 1).to(self.weight.dtype).contiguous()
+        with plain_tensors():
+            of_kernel = transforms()[0]
+            kernel = torch.einsum("py,qx,ocyx->pqco", of_kernel, of_kernel, self.weight.double())
+            return kernel.flatten(0, 1).to(self.weight.dtype).contiguous()
 
-    def pays(self, _length: int, height: int, width: int) -> bool:
+    def pays(self, batch: int, length: int, height: int, width: int) -> bool:
         """See ``WinogradTime.pays``."""
         if max(height, width) > LONGEST and self.dilation > 1:
             return False
-        products = _num_products(height, self.dilation) * _num_products(width, self.dilation)
-        return products <= WORTHWHILE * TAPS**2 * height * width
+        tiles = self._num_tiles(height, width)
+        enough = batch * length * tiles >= FEWEST_ROWS
+        return enough and PRODUCTS**2 * tiles <= WORTHWHILE * TAPS**2 * height * width
+
+    def _num_tiles(self, height: int, width: int) -> int:
+        return len(_tiles(height, self.dilation)) * len(_tiles(width, self.dilation))
 
     def __call__(self, x: Tensor) -> Tensor:
         """f[...,H,W,C] -> f[...,H,W,out], contiguous."""
         frames = x.flatten(0, -4)
-        whole = max(x.shape[-3:-1]) <= LONGEST
-        y = self._convolve(frames) if whole else self._by_blocks(frames)
+        height, width = x.shape[-3:-1]
+        at_once = max(1, MOST_ROWS // self._num_tiles(height, width))
+        if max(height, width) > LONGEST:
+            y = self._by_blocks(frames)
+        elif len(frames) <= at_once:
+            y = self._convolve(frames)
+        else:
+            y = frames.new_empty(*frames.shape[:3], self.kernel.shape[2])
+            for some, answer in zip(frames.split(at_once), y.split(at_once), strict=True):
+                answer.copy_(self._convolve(some))
         return y.reshape(*x.shape[:-1], -1)
 
     def _by_blocks(self, frames: Tensor) -> Tensor:
@@ -145,7 +182,15 @@ def _multiply(values: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     return products
 
 
+@contextmanager
+def plain_tensors() -> Iterator[None]:
+    """Make tensors that may be kept: of use to autograd, too, whoever asks for them first."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
 @lru_cache(maxsize=256)
+@plain_tensors()
 def line_maps(length: int, dilation: int = 1, halo: int = 0) -> tuple[Tensor, Tensor]:
     """A line's way to the products and back: f32[6,tiles,length+2*halo], f32[length,6,tiles].
 
@@ -174,11 +219,8 @@ def _tiles(length: int, dilation: int) -> list[int]:
     ]
 
 
-def _num_products(length: int, dilation: int = 1) -> int:
-    return PRODUCTS * len(_tiles(length, dilation))
-
-
 @lru_cache(maxsize=1)
+@plain_tensors()
 def transforms() -> tuple[Tensor, Tensor, Tensor]:
     """F(4, 3) by Toom and Cook: f64 of the kernel [6,3], of the inputs [6,6], of the outputs [4,6].
 

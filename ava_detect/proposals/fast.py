@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import MultiScaleRoIAlign
 
-from ava_detect.inference.winograd import THICK, WinogradSpace
+from ava_detect.inference.winograd import THICK, WinogradSpace, is_open
 from ava_detect.proposals.roi_align import multi_scale_roi_align, roi_align
 
 DETECTRON_ROI_ALIGN = "ROIAlign"
@@ -67,7 +67,7 @@ class ShortConv:
 
     def __call__(self, x: Tensor) -> Tensor:
         """f[N,C,H,W] -> f[N,out,H,W], channels last in memory."""
-        if not self.winograd.pays(1, *x.shape[2:]):
+        if not is_open(x) or not self.winograd.pays(1, x.shape[0], *x.shape[2:]):
             return self.plain(x)
         y = self.winograd(x.permute(0, 2, 3, 1).contiguous()).permute(0, 3, 1, 2)
         return y if self.activation is None else self.activation(y)

@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import MultiScaleRoIAlign
 
+MOST_CELLS = 1 << 21
+"""So many are added up at once, for memory."""
+
 
 def roi_align(
     feature: Tensor,
@@ -22,33 +25,36 @@ def roi_align(
     """``torchvision.ops.roi_align`` by the rows of a table.
 
     ``feature`` f[B,C,H,W], quick with channels last in memory; ``rois`` f[N,5] (image, x1, y1, x2,
-    y2) in pixels. Returns f[N,C,*output_size], channels last in memory, added up in float32.
+    y2) in pixels; what is not a number counts as 0. Returns f[N,C,*output_size], channels last in
+    memory, added up in float32.
     """
     channels, height, width = feature.shape[1:]
     table = feature.permute(0, 2, 3, 1).reshape(-1, channels).float()
     answer = table.new_empty(len(rois), output_size[0] * output_size[1], channels)
-    x1, y1, x2, y2 = (rois[:, 1:].float() * spatial_scale - 0.5 * aligned).unbind(1)
+    corners = rois[:, 1:].float().nan_to_num(0, 0, 0) * spatial_scale - 0.5 * aligned
+    x1, y1, x2, y2 = corners.unbind(1)
     sides = torch.stack([y2 - y1, x2 - x1], dim=1)
     sides = (sides if aligned else sides.clamp(min=1)) / sides.new_tensor(output_size)
     samples = torch.full_like(sides, sampling_ratio) if sampling_ratio > 0 else sides.ceil()
     # boxes with the same number of samples are one call
     counts, group = samples.long().unique(dim=0, return_inverse=True)
     for number, (down, across) in enumerate(counts.tolist()):
-        chosen = (group == number).nonzero()[:, 0]
+        same = (group == number).nonzero()[:, 0]
         if min(down, across) < 1:  # boxes without area
-            answer[chosen] = 0
+            answer[same] = 0
             continue
-        rows, row_weights = _taps(y1[chosen], sides[chosen, 0], output_size[0], down, height)
-        columns, weights = _taps(x1[chosen], sides[chosen, 1], output_size[1], across, width)
-        # [N,bins down,bins across,taps down,taps across]
-        cells = rows[:, :, None, :, None] * width + columns[:, None, :, None, :]
-        cells += (rois[chosen, 0].long() * height * width)[:, None, None, None, None]
-        weights = row_weights[:, :, None, :, None] * weights[:, None, :, None, :]
-        bags = F.embedding_bag(
-            cells.flatten(3).flatten(0, 2), table, mode="sum",
-            per_sample_weights=weights.flatten(3).flatten(0, 2),
-        )  # fmt: skip
-        answer[chosen] = bags.view(len(chosen), -1, channels)
+        for chosen in same.split(max(1, MOST_CELLS // (answer.shape[1] * 4 * down * across))):
+            rows, row_weights = _taps(y1[chosen], sides[chosen, 0], output_size[0], down, height)
+            columns, weights = _taps(x1[chosen], sides[chosen, 1], output_size[1], across, width)
+            # [N,bins down,bins across,taps down,taps across]
+            cells = rows[:, :, None, :, None] * width + columns[:, None, :, None, :]
+            cells += (rois[chosen, 0].long() * height * width)[:, None, None, None, None]
+            weights = row_weights[:, :, None, :, None] * weights[:, None, :, None, :]
+            bags = F.embedding_bag(
+                cells.flatten(3).flatten(0, 2), table, mode="sum",
+                per_sample_weights=weights.flatten(3).flatten(0, 2),
+            )  # fmt: skip
+            answer[chosen] = bags.view(len(chosen), -1, channels)
     answer = answer.view(-1, *output_size, channels).permute(0, 3, 1, 2)
     return answer.to(feature.dtype)
 
@@ -86,7 +92,7 @@ def multi_scale_roi_align(
     sides = (table[:, 2:] - table[:, :2]).prod(dim=1).sqrt()
     fitting = (pool.canonical_level + (sides / pool.canonical_scale).log2() + 1e-6).floor()
     fitting = fitting.clamp(octaves[0], octaves[-1])
-    answer = levels[0].new_empty(len(rois), levels[0].shape[1], *pool.output_size)
+    answer = levels[0].new_zeros(len(rois), levels[0].shape[1], *pool.output_size)
     for octave, level in zip(octaves, levels, strict=True):
         chosen = (fitting == octave).nonzero()[:, 0] if len(levels) > 1 else slice(None)
         answer[chosen] = roi_align(

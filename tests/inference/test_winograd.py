@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ava_detect.inference import kernels
-from ava_detect.inference.winograd import WinogradSpace, WinogradTime, transforms
+from ava_detect.inference.winograd import WinogradSpace, WinogradTime, line_maps, transforms
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -80,24 +80,26 @@ def test_the_transforms_hold_for_numbers():
 
 
 TAKEN = {
-    "frames": ((512, 16, (3, 1, 1)), {"padding": (1, 0, 0)}, (512, 8, 4, 4), WinogradTime),
+    "frames": ((512, 16, (3, 1, 1)), {"padding": (1, 0, 0)}, (512, 8, 6, 6), WinogradTime),
     "few frames": ((512, 16, (3, 1, 1)), {"padding": (1, 0, 0)}, (512, 2, 4, 4), None),
     "five taps": ((512, 16, (5, 1, 1)), {"padding": (2, 0, 0)}, (512, 8, 4, 4), None),
-    "3x3": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (256, 2, 8, 12), WinogradSpace),
+    "3x3": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (256, 12, 8, 12), WinogradSpace),
     "dilated": (
-        (256, 256, (1, 3, 3)), {"padding": (0, 2, 2), "dilation": (1, 2, 2)}, (256, 2, 16, 16),
+        (256, 256, (1, 3, 3)), {"padding": (0, 2, 2), "dilation": (1, 2, 2)}, (256, 4, 16, 16),
         WinogradSpace,
     ),
     "smaller": ((256, 256, (1, 3, 3)), {}, (256, 2, 8, 12), None),
     "strided": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1), "stride": (1, 2, 2)},
                 (256, 2, 8, 12), None),
     "thin": ((64, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (64, 2, 8, 12), None),
-    "large": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (256, 1, 8, 100), WinogradSpace),
+    "large": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (256, 2, 8, 100), WinogradSpace),
     "large dilated": (
         (256, 256, (1, 3, 3)), {"padding": (0, 2, 2), "dilation": (1, 2, 2)}, (256, 1, 8, 100),
         None,
     ),
     "tiny": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (256, 1, 2, 2), None),
+    "few cells": ((256, 256, (1, 3, 3)), {"padding": (0, 1, 1)}, (256, 1, 8, 12), None),
+    "many frames": ((512, 16, (3, 1, 1)), {"padding": (1, 0, 0)}, (512, 20, 4, 4), None),
 }  # fmt: skip
 
 
@@ -123,16 +125,41 @@ def test_sixteen_bits_go_without_it(monkeypatch):
     monkeypatch.setattr(WinogradSpace, "__call__", lambda _self, _x: pytest.fail("was taken"))
     conv = kernels.FoldedConv(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1)), None, relu=False)
     with torch.inference_mode():
-        y = conv.to(torch.bfloat16)(noise(1, 256, 1, 8, 8))
+        with torch.autocast("cpu", torch.bfloat16):
+            conv(noise(1, 256, 16, 8, 8))
+        y = conv.to(torch.bfloat16)(noise(1, 256, 16, 8, 8))
     assert y.dtype == torch.bfloat16
 
 
 def test_new_weights_are_used():
     conv = kernels.FoldedConv(nn.Conv3d(512, 4, (3, 1, 1), padding=(1, 0, 0)), None, relu=False)
-    x = noise(1, 512, 8, 2, 2)
+    x = noise(1, 512, 8, 6, 6)
     with torch.inference_mode():
         before = conv(x)
         conv.weight = nn.Parameter(conv.weight * 2, requires_grad=False)
         conv.bias = None
         after = conv(x)
     assert not torch.allclose(before, after, rtol=0.1)
+
+
+def test_many_frames_are_done_in_parts(monkeypatch):
+    x, weight = noise(40, 1, 7, 7, 16), noise(8, 16, 3, 3)
+    whole = WinogradSpace(weight, None, 1)(x)
+    monkeypatch.setattr("ava_detect.inference.winograd.MOST_ROWS", 30)
+    torch.testing.assert_close(WinogradSpace(weight, None, 1)(x), whole)
+
+
+def test_what_inference_mode_kept_is_of_use_to_autograd():
+    line_maps.cache_clear()
+    transforms.cache_clear()
+    convs = [
+        WinogradTime(noise(3, 8, 8), None), WinogradSpace(noise(8, 8, 3, 3), None, 1),
+    ]  # fmt: skip
+    for conv in convs:
+        x = noise(1, 8, 5, 6, 8)
+        with torch.inference_mode():
+            conv(x)
+        x.requires_grad_()
+        conv(x).sum().backward()
+        assert x.grad is not None
+        assert x.grad.abs().max() > 0

@@ -50,13 +50,22 @@ def test_a_detector_of_torchvision_finds_the_same(variant, taken):
     assert bool(taken) == (variant != "small")
 
 
+def test_where_nothing_is_found_nothing_is_proposed():
+    model = build_faster_rcnn("resnet50_fpn_v2", pretrained=False, short_side=96)
+    model.rpn.score_thresh = 2.0
+    run_faster(model, torch.float32, CPU)
+    with torch.inference_mode():
+        (answer,) = model([torch.rand(3, 96, 128)])
+    assert answer["boxes"].shape == (0, 4)
+
+
 def test_a_convolution_keeps_its_activation(taken):
     conv = nn.Conv2d(256, 256, 3, padding=1)
     conv.activation = F.relu  # as detectron2's have
-    x = torch.randn(1, 256, 12, 16)
+    x = torch.randn(6, 256, 12, 16)
     with torch.inference_mode():
         torch.testing.assert_close(ShortConv(conv)(x), conv(x).relu(), rtol=1e-4, atol=1e-5)
-    assert taken == [(1, 12, 16, 256)]
+    assert taken == [(6, 12, 16, 256)]
 
 
 def test_small_maps_take_the_plain_way(taken):
@@ -75,3 +84,12 @@ def test_other_convolutions_stay(settings):
     model = nn.Sequential(nn.Conv2d(256, 256, 3, **{"padding": 1, **settings}))
     run_faster(model, torch.float32, CPU)
     assert "forward" not in vars(model[0])
+
+
+def test_an_export_leaves_nothing_behind():
+    model = nn.Sequential(nn.Conv2d(256, 256, 3, padding=1))
+    run_faster(model, torch.float32, CPU)
+    x = torch.randn(16, 256, 11, 9)
+    torch.export.export(model, (x,))
+    with torch.inference_mode():
+        assert type(model(x)) is torch.Tensor

@@ -56,6 +56,26 @@ def test_small_maps(shape):
     )
 
 
+def test_many_boxes_are_done_in_parts(monkeypatch):
+    feature, rois = noise(2, 5, 12, 16), boxes(60)
+    whole = roi_align(feature, rois, (7, 7), 0.25, 2, True)
+    monkeypatch.setattr("ava_detect.proposals.roi_align.MOST_CELLS", 3000)
+    torch.testing.assert_close(roi_align(feature, rois, (7, 7), 0.25, 2, True), whole)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_a_number_does_no_harm(value):
+    feature, rois = noise(2, 5, 12, 16), boxes(5)
+    sound = roi_align(feature, rois, (7, 7), 0.25, 0, True)
+    rois[2, 3] = value
+    got = roi_align(feature, rois, (7, 7), 0.25, 0, True)
+    assert got.isfinite().all()
+    torch.testing.assert_close(got[[0, 1, 3, 4]], sound[[0, 1, 3, 4]])
+    pool = MultiScaleRoIAlign(["a"], output_size=7, sampling_ratio=2)
+    got = multi_scale_roi_align(pool, {"a": feature}, [rois[:, 1:], rois[:, 1:]], [(48, 64)] * 2)
+    assert got.isfinite().all()
+
+
 def test_no_boxes():
     assert roi_align(noise(1, 3, 4, 4), torch.zeros(0, 5), (7, 7)).shape == (0, 3, 7, 7)
 
