@@ -24,6 +24,7 @@ from ava_eval.errors import InputError
 
 _BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    # (zipfile raises NotImplementedError for a compression or an encryption that it lacks)
     *(EOFError, NotImplementedError, UnicodeDecodeError),
 )
 

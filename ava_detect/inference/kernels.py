@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ava_detect.inference.onednn import PackedConv2d, is_available
-from ava_detect.inference.winograd import THICK, Winograd, WinogradSpace, WinogradTime, is_open
+from ava_detect.inference.winograd import Winograd, WinogradSpace, WinogradTime, is_supported
 
 WIDE = 512  # input channels from which on a product for each frame of a kernel is quicker
 NARROW = 8  # up to as many input channels several frames are computed at once
@@ -94,7 +94,7 @@ class FoldedConv(nn.Module):
 
     def _winograd_for(self, x: Tensor) -> Winograd | None:
         """The convolution of fewer products where there is one for such a clip."""
-        if not is_open(x):
+        if not is_supported(x):
             return None
         if self._winograd_of is not self.weight:
             self._winograd, self._winograd_of = self._as_winograd(), self.weight
@@ -102,17 +102,11 @@ class FoldedConv(nn.Module):
         return self._winograd if pays else None
 
     def _as_winograd(self) -> Winograd | None:
-        dilation = self.dilation[1]
         if self.way == "products" and self.time == 3:
             return WinogradTime(self.weight, self.bias)
-        if (
-            self.way == "images"
-            and min(self.weight.shape[:2]) >= THICK
-            and self.weight.shape[2:] == (3, 3)
-            and self.stride == (1, 1, 1)
-            and self.padding[1:] == self.dilation[1:] == (dilation, dilation)
-        ):
-            return WinogradSpace(self.weight, self.bias, dilation)
+        sizes = self.stride[1:], self.padding[1:], self.dilation[1:]
+        if self.way == "images" and WinogradSpace.fits(self.weight, *sizes):
+            return WinogradSpace(self.weight, self.bias, self.dilation[1])
         return None
 
     def _packed_for(self, x: Tensor) -> PackedConv2d | None:

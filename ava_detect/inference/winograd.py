@@ -18,30 +18,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Pair = tuple[int, ...]  # down, across
+
 TAPS = 3
 OUTPUTS = 4  # of a tile
 PRODUCTS = OUTPUTS + TAPS - 1
 POINTS = (1.0, -1.0, 0.5, -2.0, 0.0)
 """Where the polynomials of a tile are multiplied; infinity is the sixth. Halves and twos of
 opposite signs round better than the usual 2 and -2."""
-THICK = 256
-"""Input and output channels from which on a 3x3 convolution is quicker this way."""
-LONGEST = 48
-"""The work of the maps grows with the square of the lines, so that larger frames are cut ..."""
-BLOCK = 20
-"""... into blocks of up to this height and width, ..."""
-CHUNK = 8
-"""... so many of which are computed at once, for they fit into a cache."""
-LONGEST_CLIP = 16
-"""The same for frames, which are not cut."""
-FEWEST_ROWS, MOST_ROWS = 64, 2048
-"""Of a matrix product: for fewer the kernel is read in vain; more are done in parts, for memory."""
 WORTHWHILE = 0.7
-"""Up to this share of the products of the plain convolution it pays."""
+"""Up to this share of the products of the plain convolution it pays, ..."""
+FEWEST_ROWS = 64
+"""... if a matrix product has so many rows at least: for fewer the kernel is read in vain, ..."""
+FEWEST_CHANNELS = 256
+"""... and a 3x3 convolution so many input and output channels."""
+LONGEST_CLIP = 16
+"""Frames of a clip that are mapped at once, since the work of the maps grows with their square."""
+LONGEST_SIDE = 48
+"""The same for the sides of a frame; a larger one is cut into blocks ..."""
+BLOCK = 20
+"""... of up to this height and width, ..."""
+BLOCKS_AT_ONCE = 8
+"""... so many of which fit into a cache."""
+ROWS_AT_ONCE = 2048
+"""Of a matrix product, to bound the memory that many small frames take."""
 
 
-def is_open(x: Tensor) -> bool:
-    """Whether a tensor can go this way: float32 on a CPU, and computed now, not traced."""
+def is_supported(x: Tensor) -> bool:
+    """Whether a tensor can be convolved so: float32 on a CPU, and computed now, not traced."""
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -97,6 +101,17 @@ class WinogradSpace:
     def __init__(self, weight: Tensor, bias: Tensor | None, dilation: int) -> None:
         self.weight, self.bias, self.dilation = weight, bias, dilation
 
+    @staticmethod
+    def fits(weight: Tensor, stride: Pair, padding: Pair | str, dilation: Pair) -> bool:
+        """Whether a convolution by ``weight`` f[out,C,h,w] is one of these, and wide enough."""
+        return (
+            weight.shape[2:] == (TAPS, TAPS)
+            and min(weight.shape[:2]) >= FEWEST_CHANNELS
+            and stride == (1, 1)
+            and padding == dilation
+            and dilation[0] == dilation[1]
+        )
+
     @cached_property
     def kernel(self) -> Tensor:
         """f[36,C,out]."""
@@ -107,7 +122,7 @@ class WinogradSpace:
 
     def pays(self, batch: int, length: int, height: int, width: int) -> bool:
         """See ``WinogradTime.pays``."""
-        if max(height, width) > LONGEST and self.dilation > 1:
+        if max(height, width) > LONGEST_SIDE and self.dilation > 1:
             return False
         tiles = self._num_tiles(height, width)
         enough = batch * length * tiles >= FEWEST_ROWS
@@ -120,8 +135,8 @@ class WinogradSpace:
         """f[...,H,W,C] -> f[...,H,W,out], contiguous."""
         frames = x.flatten(0, -4)
         height, width = x.shape[-3:-1]
-        at_once = max(1, MOST_ROWS // self._num_tiles(height, width))
-        if max(height, width) > LONGEST:
+        at_once = max(1, ROWS_AT_ONCE // self._num_tiles(height, width))
+        if max(height, width) > LONGEST_SIDE:
             y = self._by_blocks(frames)
         elif len(frames) <= at_once:
             y = self._convolve(frames)
@@ -137,7 +152,7 @@ class WinogradSpace:
         (down, tall), (across, wide) = map(_blocks, (height, width))
         y = frames.new_empty(num, down, tall, across, wide, self.kernel.shape[2])
         edge = (0, 0, 1, 1 + across * wide - width, 1, 1 + down * tall - height)
-        step = max(1, CHUNK // across)  # rows of blocks
+        step = max(1, BLOCKS_AT_ONCE // across)  # rows of blocks
         for frame, answer in zip(frames, y, strict=True):
             blocks = F.pad(frame, edge).unfold(0, tall + 2, tall).unfold(1, wide + 2, wide)
             blocks = blocks.permute(0, 1, 3, 4, 2)  # [down,across,tall+2,wide+2,C]

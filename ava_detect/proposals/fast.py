@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import MultiScaleRoIAlign
 
-from ava_detect.inference.winograd import THICK, WinogradSpace, is_open
+from ava_detect.inference.winograd import WinogradSpace, is_supported
 from ava_detect.proposals.roi_align import multi_scale_roi_align, roi_align
 
 DETECTRON_ROI_ALIGN = "ROIAlign"
@@ -46,8 +46,8 @@ def _exchange(model: nn.Module, dtype: torch.dtype) -> None:
             setattr(module, "forward", partial(_layer_roi_align, module))  # noqa: B010, for mypy
         elif isinstance(module, MultiScaleRoIAlign):
             setattr(module, "forward", partial(multi_scale_roi_align, module))  # noqa: B010
-        elif isinstance(module, nn.Conv2d) and dtype == torch.float32 and _is_wide(module):
-            setattr(module, "forward", ShortConv(module))  # noqa: B010
+        elif isinstance(module, nn.Conv2d) and dtype == torch.float32 and _fits_winograd(module):
+            setattr(module, "forward", WinogradForward(module))  # noqa: B010
 
 
 def _layer_roi_align(layer: Any, feature: Tensor, rois: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def _layer_roi_align(layer: Any, feature: Tensor, rois: Tensor) -> Tensor:
     )
 
 
-class ShortConv:
+class WinogradForward:
     """A convolution's ``forward`` by Winograd's way where that pays."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -67,23 +67,19 @@ class ShortConv:
 
     def __call__(self, x: Tensor) -> Tensor:
         """f[N,C,H,W] -> f[N,out,H,W], channels last in memory."""
-        if not is_open(x) or not self.winograd.pays(1, x.shape[0], *x.shape[2:]):
+        if not is_supported(x) or not self.winograd.pays(1, x.shape[0], *x.shape[2:]):
             return self.plain(x)
         y = self.winograd(x.permute(0, 2, 3, 1).contiguous()).permute(0, 3, 1, 2)
         return y if self.activation is None else self.activation(y)
 
 
-def _is_wide(conv: nn.Conv2d) -> bool:
-    """Whether it is a 3x3 convolution of many channels that keeps the size, and has no norm."""
+def _fits_winograd(conv: nn.Conv2d) -> bool:
+    """Whether a convolution is one that Winograd's way knows, with no norm behind it."""
     return (
-        conv.kernel_size == (3, 3)
-        and conv.stride == (1, 1)
-        and conv.padding == conv.dilation
-        and conv.dilation[0] == conv.dilation[1]
-        and conv.groups == 1
+        conv.groups == 1
         and conv.padding_mode == "zeros"
-        and min(conv.in_channels, conv.out_channels) >= THICK
         and getattr(conv, "norm", None) is None
+        and WinogradSpace.fits(conv.weight, conv.stride, conv.padding, conv.dilation)
     )
 
 

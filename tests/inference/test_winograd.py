@@ -145,7 +145,7 @@ def test_new_weights_are_used():
 def test_many_frames_are_done_in_parts(monkeypatch):
     x, weight = noise(40, 1, 7, 7, 16), noise(8, 16, 3, 3)
     whole = WinogradSpace(weight, None, 1)(x)
-    monkeypatch.setattr("ava_detect.inference.winograd.MOST_ROWS", 30)
+    monkeypatch.setattr("ava_detect.inference.winograd.ROWS_AT_ONCE", 30)
     torch.testing.assert_close(WinogradSpace(weight, None, 1)(x), whole)
 
 

@@ -19,7 +19,7 @@ from ava_detect.proposals.detectron.settings import (
     require_detectron2,
 )
 from ava_detect.proposals.detectron.weights import load_weights
-from ava_detect.proposals.fast import ShortConv, run_faster
+from ava_detect.proposals.fast import WinogradForward, run_faster
 from ava_detect.proposals.proposer import propose_keyframes
 from ava_detect.proposals.report import proposal_report
 from ava_detect.proposals.training import Fitting
@@ -189,7 +189,9 @@ def test_a_model_made_faster_sees_the_same(zoo_files):
     for name, value in expected.items():
         assert value.std() > 0.01
         torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-5 * value.std().item())
-    assert any(isinstance(vars(module).get("forward"), ShortConv) for module in fast.modules())
+    assert any(
+        isinstance(vars(module).get("forward"), WinogradForward) for module in fast.modules()
+    )
 
 
 def test_boxes_are_cut_out_as_detectron2_does():

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ava_detect.inference.winograd import WinogradSpace
-from ava_detect.proposals.fast import ShortConv, run_faster
+from ava_detect.proposals.fast import WinogradForward, run_faster
 from ava_detect.proposals.torchvision_rcnn import build_faster_rcnn
 
 CPU = torch.device("cpu")
@@ -64,7 +64,7 @@ def test_a_convolution_keeps_its_activation(taken):
     conv.activation = F.relu  # as detectron2's have
     x = torch.randn(6, 256, 12, 16)
     with torch.inference_mode():
-        torch.testing.assert_close(ShortConv(conv)(x), conv(x).relu(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(WinogradForward(conv)(x), conv(x).relu(), rtol=1e-4, atol=1e-5)
     assert taken == [(6, 12, 16, 256)]
 
 
@@ -72,7 +72,7 @@ def test_small_maps_take_the_plain_way(taken):
     conv = nn.Conv2d(256, 256, 3, padding=1)
     x = torch.randn(1, 256, 2, 1)
     with torch.inference_mode():
-        assert torch.equal(ShortConv(conv)(x), conv(x))
+        assert torch.equal(WinogradForward(conv)(x), conv(x))
     assert not taken
 
 
