@@ -5,8 +5,9 @@
 PySlowFast's model runs as its ``test_net.py`` runs it: eager, float32, on pathways that its loader
 has normalised, with the C library's allocator as it is; in a second row as `ava-detect` sets it.
 Ours gets bytes and normalises them: in float32, and in 16 bit where the processor multiplies in it
-(``--all`` tries all), each with oneDNN's fused calls (private) and without (public). Weights are
-reproducible random numbers, read from PySlowFast's checkpoint.
+(``--all`` tries all), each with oneDNN's fused calls (private) and without (public), and by
+``torch.compile`` on a GPU or where ``--compile`` asks for it. Weights are reproducible random
+numbers, read from PySlowFast's checkpoint.
 
 Variants take turns; the table has medians of wall time, the ratio (median, smallest and largest of
 the rounds' ratios), the largest difference of a score from PySlowFast's, and the share that is
@@ -45,6 +46,7 @@ PEERS = {
     "ava/slow_r50_8x8": "SLOW_8x8_R50_SHORT",
 }
 THEIRS = "PySlowFast float32"
+COMPILED = "compiled"
 MATRICES = (1024, 1536, 2048)
 
 Scores = Callable[[], torch.Tensor]
@@ -60,6 +62,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--all", action="store_true", help="16 bit wherever it runs at all")
+    parser.add_argument(
+        "--compile", action="store_true", help="a row by torch.compile on the CPU, too"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -101,6 +106,8 @@ def build(arguments: argparse.Namespace) -> tuple[dict[str, Scores], float]:
         variants[f"{THEIRS}, our allocator"] = lambda: theirs(inputs, rois)
     for name, route in wanted(arguments):
         fast = FastModel(model, DTYPES[name], device)
+        if route == COMPILED:
+            fast.prepared.compile()
         variants[f"ours {name}{route and f', {route}'}"] = scorer(fast, frames, rois, route)
     gmacs = describe(model, [3, peer.num_frames, height, width])["gmacs"]["total"]
     return variants, gmacs
@@ -118,6 +125,8 @@ def wanted(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
                 yield name, "private"
         else:
             yield name, ""
+        if arguments.device != "cpu" or arguments.compile:
+            yield name, COMPILED
 
 
 def scorer(fast: FastModel, frames: torch.Tensor, rois: torch.Tensor, route: str) -> Scores:

@@ -111,7 +111,7 @@ class FoldedConv(nn.Module):
 
     def _packed_for(self, x: Tensor) -> PackedConv2d | None:
         """The quicker convolution where there is one for such a tensor."""
-        if x.device.type != "cpu" or not is_available(x.dtype):
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or not is_available(x.dtype):
             return None
         if self._packed is None or self._packed.weight is not self.weight:
             self._packed = PackedConv2d(

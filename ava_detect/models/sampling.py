@@ -11,6 +11,7 @@ from torch import Tensor
 Indices = Callable[[int, int], list[int]]
 
 
+@torch.compiler.assume_constant_result  # of numbers alone: no reason to break a compiled graph
 def spread_indices(num_frames: int, alpha: int) -> list[int]:
     """Evenly spread from the first to the last frame, as in PySlowFast and PyTorchVideo.
 

@@ -73,6 +73,14 @@ MODELS = {
 }  # fmt: skip
 
 
+def test_a_prepared_model_is_one_graph_to_compile():
+    settings = "model.depths=[1, 1, 1, 1]", "model.nonlocal_blocks=[[], [0], [], []]"
+    fast = prepare(build(*MODELS["non-local"], *settings))
+    compiled = torch.compile(fast, fullgraph=True, backend="eager")
+    with torch.inference_mode():
+        torch.testing.assert_close(compiled(frames(), ROIS), fast(frames(), ROIS))
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_prepared_model_scores_as_it_did(route, name):
     model = build(*MODELS[name])
