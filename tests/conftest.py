@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import Forks
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -15,6 +17,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared data folder is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def forks(_own_cache: None) -> Iterator[Forks]:
+    """Processes of their own, started at once."""
+    with Forks() as forks:
+        yield forks
 
 
 @pytest.fixture(scope="session", autouse=True)

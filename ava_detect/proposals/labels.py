@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
 
 from ava_detect.boxes import iou_matrix
 from ava_eval.keyframes import keyframe_codes
@@ -74,6 +73,8 @@ def _best_people(
     min_iou: float,
 ) -> np.ndarray:
     """Return for each box f64[N,4] the person i64[N] of its keyframe that it stands for, or -1."""
+    from scipy.optimize import linear_sum_assignment  # a second, for runs that label no proposals
+
     best = np.full(len(boxes), NO_MATCH, dtype=np.int64)
     people_of = pd.Series(np.arange(len(people))).groupby(person_keyframe, sort=False).indices
     for keyframe, rows in pd.Series(box_keyframe).groupby(box_keyframe, sort=False).indices.items():

@@ -209,7 +209,11 @@ def test_what_scoring_refuses(tmp_path) -> None:
         ("missing.csv", None, "missing.csv: cannot be read: No such file"),
         ("latin.csv", b"v,901\n\xe9,902\n", "latin.csv:2: column video_id: expected text in UTF-8"),
         ("broken.csv.gz", b"not gzip", "broken.csv.gz: cannot be read: Not a gzipped file"),
-        ("cut.csv.gz", gzip.compress(ROW.encode() * 9, mtime=0)[:-9], "cut.csv.gz: cannot be read: "),
+        (
+            "cut.csv.gz",
+            gzip.compress(ROW.encode() * 9, mtime=0)[:-9],
+            "cut.csv.gz: cannot be read: ",
+        ),
     ],
 )
 def test_unreadable_files(tmp_path, name, content, message) -> None:

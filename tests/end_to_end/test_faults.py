@@ -25,7 +25,7 @@ from ava_detect.engine.checkpoint import latest, load_checkpoint
 from ava_detect.synthetic import make_world
 from ava_eval import read_annotations
 from ava_eval.errors import InputError
-from tests.engine.saving_job import ROOT, Forks
+from tests.forks import ROOT, Forks
 
 STEPS, BATCH, SAVE_EVERY = 12, 4, 3
 SETTINGS = (
@@ -55,12 +55,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks("ava_detect.commands.train") as forks:
-        yield forks
-
-
 def words_of(world: Path, run: Path, *more: str) -> list[str]:
     return ["train", "demo/ava", f"data.root={world}", f"output={run}", *SETTINGS, *more]
 
@@ -70,7 +64,7 @@ def train(world: Path, forks: Forks) -> Callable[..., int]:
     """Begin the command on the run of a folder; it speaks to FOLDER.log."""
 
     def begin(run: Path, *more: str) -> int:
-        return forks.start(run.with_suffix(".log"), "command", *words_of(world, run, *more))
+        return forks.command(run.with_suffix(".log"), *words_of(world, run, *more))
 
     return begin
 
@@ -335,11 +329,11 @@ def test_a_full_disk_ends_a_run_in_one_line_and_costs_no_checkpoint(
     seen = Path(f"/proc/{pid_of(enter)}/root") / folder.relative_to("/")
     run, filler = folder / "run", seen / "filler"
     size = (straight / f"step-{STEPS:08d}.pt").stat().st_size
-    with Forks("ava_detect.commands.train", enter) as forks:
+    with Forks(enter) as forks:
 
         def go(number: int) -> tuple[int, str]:
             log = tmp_path / f"{number}.log"
-            forks.start(log, "command", *words_of(world, run))
+            forks.command(log, *words_of(world, run))
             return forks.wait(), log.read_text()
 
         # Two checkpoints fit, and half of a third.

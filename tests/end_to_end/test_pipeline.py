@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from ava_detect.cli import main
 from ava_detect.synthetic import make_world
 from ava_eval import read_annotations, read_detections
 from ava_eval.cli import main as score_main
+from tests.forks import Forks
 
 STEPS = 6
 QUICK = (
@@ -156,21 +155,20 @@ def test_training_on_labelled_proposals(world: Path, run: Path, tmp_path: Path) 
     ],
 )
 def test_an_interrupted_run_ends_where_an_undisturbed_one_does(
-    world: Path, run: Path, tmp_path: Path, how: signal.Signals
+    world: Path, run: Path, forks: Forks, tmp_path: Path, how: signal.Signals
 ) -> None:
-    command = [
-        *(sys.executable, "-m", "ava_detect", "train", "demo/ava", f"data.root={world}"),
-        *(f"output={tmp_path}", *QUICK),
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    while not list(tmp_path.glob("step-*.pt")) and process.poll() is None:
+    log = tmp_path / "log"
+    words = ["train", "demo/ava", f"data.root={world}", f"output={tmp_path}", *QUICK]
+    job = forks.command(log, *words)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("step-*.pt")):
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)
-    process.send_signal(how)
-    process.communicate()
-    assert process.returncode != 0
+    os.kill(job, how)
+    assert forks.wait() != 0
     assert not (tmp_path / "final.pt").exists()
-    subprocess.run(command, check=True, stderr=subprocess.PIPE, env=environment)
+    forks.command(log, *words)
+    assert forks.wait() == 0, log.read_text()
     resumed, straight = (
         torch.load(folder / "final.pt", weights_only=True) for folder in (tmp_path, run)
     )

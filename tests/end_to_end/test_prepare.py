@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from ava_detect.cli import main
 from ava_detect.clips.prepared import Manifest
 from ava_detect.synthetic import make_world
 from ava_eval import read_keyframes
+from tests.forks import Forks
 from tests.held import held
 
 CLIPS = ("data.num_frames=4", "data.sampling_rate=1", "data.cache_gb=0")
@@ -90,14 +89,18 @@ def test_it_keeps_what_is_there_and_makes_what_is_missing_or_changed(
     assert "0 copies made, 4 there already" in capsys.readouterr().out
 
 
-def test_a_killed_run_is_taken_up_again(world: Path, capsys: pytest.CaptureFixture) -> None:
-    command = [sys.executable, "-m", "ava_detect", "prepare", "demo/ava", f"data.root={world}"]
-    command += ["data.prepared=copies", "prepare.workers=1", *CLIPS, "prepare.frames=all"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
-    while not list(world.glob("copies/[!.]*.mp4")) and process.poll() is None:
+def test_a_killed_run_is_taken_up_again(
+    world: Path, forks: Forks, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["prepare", "demo/ava", f"data.root={world}", "data.prepared=copies", *CLIPS]
+    log = tmp_path / "log"
+    job = forks.command(log, *words, "prepare.workers=1", "prepare.frames=all")
+    deadline = time.monotonic() + 60
+    while not list(world.glob("copies/[!.]*.mp4")):
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    os.killpg(job, signal.SIGKILL)
+    assert forks.wait() == -signal.SIGKILL, log.read_text()
     whole = copies(world)
     assert whole
     for name in whole:

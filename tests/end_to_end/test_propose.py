@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +29,7 @@ from ava_detect.proposals.proposer import Proposer
 from ava_detect.proposals.torchvision_rcnn import build_faster_rcnn, save_weights
 from ava_detect.synthetic import make_world
 from ava_eval import read_keyframes
-from tests.engine.saving_job import ROOT, Forks
+from tests.forks import ROOT, Forks
 from tests.held import held
 
 NAME = "proposals_val.csv"
@@ -43,18 +43,6 @@ SETTINGS = (
 
 def slowly(*case: object) -> object:
     return pytest.param(*case, marks=pytest.mark.slow)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As many as the processes have that tests start: the last bits of a convolution depend on it.
-
-    And images are tiny here.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +71,6 @@ def num_batches(world: Path) -> int:
     return sum(-(-size // 2) for size in keyframes_of(world).groupby("video_id").size())
 
 
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks("ava_detect.commands.propose") as forks:
-        yield forks
-
-
 def words_of(world: Path, run: Path, *more: str) -> list[str]:
     words = ["propose", "demo/ava", f"data.root={world}", f"output={run}", *SETTINGS]
     return [*words, f"proposer.weights={world / 'detector0.pth'}", *more]
@@ -97,7 +79,7 @@ def words_of(world: Path, run: Path, *more: str) -> list[str]:
 @pytest.fixture(scope="module")
 def begin(world: Path, forks: Forks) -> Callable[[Path], int]:
     """Start the command in a process of its own; it speaks to FOLDER.log."""
-    return lambda run: forks.start(run.with_suffix(".log"), "command", *words_of(world, run))
+    return lambda run: forks.command(run.with_suffix(".log"), *words_of(world, run))
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ import torch
 
 from ava_detect.synthetic import make_world
 from ava_eval import read_detections
+from tests.forks import ROOT, Forks
 
 STEPS = 20
 SETTINGS = (
@@ -32,6 +34,8 @@ SETTINGS = (
     "evaluation.boxes=groundtruth",
     "evaluation.batch_size=2",
     "data.cache_gb=0",
+    "model.widths=[16,16,16,16]",
+    "augment.crop=[64,80]",
 )
 
 
@@ -52,19 +56,50 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(world: Path, output: Path, command: str, *words: str, processes: int = 1) -> str:
-    """What a command prints, alone or as several processes."""
-    launcher = [sys.executable]
-    if processes > 1:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        launcher += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
-        launcher += ["--master-addr=127.0.0.1", f"--master-port={port}"]
-    arguments = ["-m", "ava_detect", command, "demo/ava", f"data.root={world}"]
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def run(world: Path, forks: Forks) -> Run:
+    """A command works alone or as several processes; what they say if all is well."""
+
+    def run(output: Path, command: str, *words: str, processes: int = 1) -> str:
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": processes}
+        log = output.with_suffix(f".{command}{processes}.log")
+        jobs = [
+            forks.command(
+                log,
+                *words_of(world, output, command, *words),
+                RANK=rank,
+                LOCAL_RANK=rank,
+                **meeting,
+            )
+            for rank in range(processes)
+        ]
+        codes = [forks.wait(job) for job in jobs]
+        assert codes == [0] * processes, log.read_text()
+        return log.read_text()
+
+    return run
+
+
+def words_of(world: Path, output: Path, command: str, *words: str) -> list[str]:
+    return [command, "demo/ava", f"data.root={world}", f"output={output}", *SETTINGS, *words]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def torchrun(*words: str) -> str:
+    """What `ava-detect` prints that torchrun has started twice."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    launcher += ["--master-addr=127.0.0.1", f"--master-port={free_port()}", "-m", "ava_detect"]
     done = subprocess.run(
-        [*launcher, *arguments, f"output={output}", *SETTINGS, *words],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        [*launcher, *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -78,11 +113,11 @@ def losses(folder: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def runs(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def runs(world: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """What one process has trained, and what two have."""
     one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
-    assert run(world, one, "train").splitlines() == [str(one / "final.pt")]
-    assert run(world, two, "train", processes=2).splitlines() == [str(two / "final.pt")]
+    assert run(one, "train").splitlines()[-1] == str(one / "final.pt")
+    assert torchrun(*words_of(world, two, "train")).splitlines() == [str(two / "final.pt")]
     return one, two
 
 
@@ -104,9 +139,9 @@ def test_two_processes_train_as_one(runs: tuple[Path, Path]) -> None:
         torch.testing.assert_close(other[key], value, rtol=1e-5, atol=1e-5, msg=key)
 
 
-def test_two_processes_score_as_one(world: Path, runs: tuple[Path, Path]) -> None:
+def test_two_processes_score_as_one(run: Run, runs: tuple[Path, Path]) -> None:
     for processes, output in enumerate(runs, 1):
-        run(world, output, "evaluate", f"weights={runs[0] / 'final.pt'}", processes=processes)
+        run(output, "evaluate", f"weights={runs[0] / 'final.pt'}", processes=processes)
     found = [read_detections(folder / "detections.csv") for folder in runs]
     pd.testing.assert_frame_equal(*found, rtol=0, atol=1e-6)
     means = [json.loads((folder / "metrics.json").read_text())["mAP"] for folder in runs]
@@ -114,14 +149,14 @@ def test_two_processes_score_as_one(world: Path, runs: tuple[Path, Path]) -> Non
 
 
 def test_a_run_goes_on_with_another_number_of_processes(
-    world: Path, runs: tuple[Path, Path], tmp_path: Path
+    run: Run, runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Two processes did fourteen steps, one does the other six: of the same samples."""
     one, two = runs
     for name in ("step-00000014.pt", "metrics.jsonl", "config.yaml"):
         shutil.copy(two / name, tmp_path / name)
     shutil.copy(two / "starts.json", tmp_path)
-    run(world, tmp_path, "train")
+    run(tmp_path, "train")
     starts = json.loads((tmp_path / "starts.json").read_text())
     assert [(start["step"], start["processes"]) for start in starts] == [(0, 2), (14, 1)]
     assert starts[0]["packages"]["torch"] == torch.__version__
@@ -130,6 +165,6 @@ def test_a_run_goes_on_with_another_number_of_processes(
     assert (first["loss"] - second["loss"]).abs().max() < 1e-5
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(world: Path, tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_shared_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"optim\.batch_size: expected a multiple of 2 "):
-        run(world, tmp_path, "train", "optim.batch_size=3", processes=2)
+        run(tmp_path, "train", "optim.batch_size=3", processes=2)

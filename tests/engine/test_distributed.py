@@ -1,10 +1,5 @@
 """One process needs no set-up; two do what one does."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -22,25 +17,12 @@ def test_alone_without_any_set_up(toy_model):
 
 
 @pytest.fixture
-def two_ranks(tmp_path):
+def two_ranks(forks, tmp_path):
     """What `rank_job.py` reports from both of its processes."""
-    here = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": str(here.parents[1])}
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, here / "rank_job.py", str(rank), tmp_path],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        errors = [job.communicate(timeout=120)[1] for job in jobs]
-    finally:
-        for job in jobs:
-            job.kill()
-    assert [job.returncode for job in jobs] == [0, 0], errors
+    output = tmp_path / "output"
+    job = "tests.engine.rank_job:report"
+    jobs = [forks.start(output, job, rank, tmp_path) for rank in range(2)]
+    assert [forks.wait(job) for job in jobs] == [0, 0], output.read_text()
     return [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
 

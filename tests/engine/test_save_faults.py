@@ -24,9 +24,9 @@ from ava_detect.engine.checkpoint import (
 )
 from ava_detect.engine.optim import build_optimizer
 from ava_eval.errors import InputError
-from tests.engine.saving_job import Forks
+from tests.forks import Forks
 
-KILLS = 100
+SAVE = "tests.engine.saving_job:save_without_end"
 
 
 def finished(output: Path) -> list[int]:
@@ -58,15 +58,18 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def test_a_kill_at_any_moment_of_a_save(tmp_path: Path, caplog, capsys) -> None:
-    """A hundred writers die, one after the other, in one run: nothing half-written is believed."""
+@pytest.mark.parametrize("kills", [30, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_kill_at_any_moment_of_a_save(
+    kills: int, forks: Forks, tmp_path: Path, caplog, capsys
+) -> None:
+    """Writers die, one after the other, in one run: nothing half-written is believed."""
     rng = random.Random(0)
     run = tmp_path / "run"
     half_written = unreported = 0
     seen: set[tuple[str, int]] = set()
-    with Forks("ava_detect.engine.checkpoint") as forks, caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING):
         output = tmp_path / "measured"
-        job = forks.start(output, "save", run, 1)
+        job = forks.start(output, SAVE, run, 1)
         wait_for(output, 1)
         start = time.monotonic()
         wait_for(output, 6)
@@ -75,9 +78,9 @@ def test_a_kill_at_any_moment_of_a_save(tmp_path: Path, caplog, capsys) -> None:
         forks.wait()
         newest = latest(run).step
         leftovers: set[Path] = set()
-        for number in range(KILLS):
+        for number in range(kills):
             output = tmp_path / str(number)
-            job = forks.start(output, "save", run, newest + 1)
+            job = forks.start(output, SAVE, run, newest + 1)
             wait_for(output, 1)
             time.sleep(rng.uniform(0, 2 * pace))
             os.kill(job, signal.SIGKILL)
@@ -108,7 +111,7 @@ def test_a_kill_at_any_moment_of_a_save(tmp_path: Path, caplog, capsys) -> None:
     assert not caplog.records  # of damaged files
     with capsys.disabled():
         print(f"{half_written} half-written, {unreported} unreported; a save: {pace:.3f} s", end="")
-    assert half_written >= KILLS / 10
+    assert half_written >= kills / 10
 
 
 @contextmanager

@@ -73,6 +73,7 @@ def test_what_detectron2_lacks_is_named(detectron2, monkeypatch, module, remedy)
         require_detectron2()
 
 
+@pytest.mark.slow
 def test_importing_the_adapter_does_not_import_detectron2():
     program = "import sys, ava_detect.proposals.detectron; sys.exit('detectron2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
