@@ -19,8 +19,10 @@ from ava_detect.synthetic import make_world
 from ava_detect.synthetic.world import FPS
 from ava_eval import read_detections, read_label_map
 from ava_eval.cli import main as score_main
+from tests.small import SMALL_MODEL
 
 QUICK = (
+    *SMALL_MODEL,
     *("optim.steps=2", "optim.warmup_steps=1", "optim.batch_size=2", "save_every=2"),
     *("evaluation.boxes=groundtruth", "data.train.excluded=null", "data.val.excluded=null"),
 )

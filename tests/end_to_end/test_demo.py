@@ -10,6 +10,7 @@ import pytest
 from ava_detect.commands.demo import run_demo
 from ava_eval.cli import main as score_main
 from ava_eval.errors import InputError
+from tests.small import SMALL_MODEL
 
 WORLD = {
     "train_videos": 2,
@@ -21,6 +22,7 @@ WORLD = {
     "workers": 1,
 }
 QUICK = (
+    *SMALL_MODEL,
     *("optim.steps=2", "optim.warmup_steps=1", "optim.batch_size=2", "evaluation.min_score=0"),
     *("proposer.train.steps=3", "proposer.train.batch_size=2", "proposer.min_score=0.01"),
 )

@@ -26,6 +26,7 @@ from ava_detect.synthetic import make_world
 from ava_eval import read_annotations
 from ava_eval.errors import InputError
 from tests.forks import ROOT, Forks
+from tests.small import SMALL_MODEL
 
 STEPS, BATCH, SAVE_EVERY = 12, 4, 3
 SETTINGS = (
@@ -34,7 +35,7 @@ SETTINGS = (
     f"save_every={SAVE_EVERY}",
     "optim.warmup_steps=3",
     "optim.ema=0.9",
-    "model.widths=[16,16,16,16]",
+    *SMALL_MODEL,
     "model.dropout=0.5",  # so that random numbers matter
     "augment.crop=[64,80]",
     "log_every=1",

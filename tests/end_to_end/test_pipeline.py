@@ -20,9 +20,11 @@ from ava_detect.synthetic import make_world
 from ava_eval import read_annotations, read_detections
 from ava_eval.cli import main as score_main
 from tests.forks import Forks
+from tests.small import SMALL_MODEL
 
 STEPS = 6
 QUICK = (
+    *SMALL_MODEL,
     f"optim.steps={STEPS}",
     "optim.warmup_steps=2",
     "optim.batch_size=2",

@@ -18,6 +18,7 @@ import torch
 from ava_detect.synthetic import make_world
 from ava_eval import read_detections
 from tests.forks import ROOT, Forks
+from tests.small import SMALL_MODEL
 
 STEPS = 20
 SETTINGS = (
@@ -34,7 +35,7 @@ SETTINGS = (
     "evaluation.boxes=groundtruth",
     "evaluation.batch_size=2",
     "data.cache_gb=0",
-    "model.widths=[16,16,16,16]",
+    *SMALL_MODEL,
     "augment.crop=[64,80]",
 )
 

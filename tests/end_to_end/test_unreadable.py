@@ -11,8 +11,10 @@ import pytest
 from ava_detect.cli import main
 from ava_detect.synthetic import make_world
 from ava_eval import read_annotations
+from tests.small import SMALL_MODEL
 
 QUICK = (
+    *SMALL_MODEL,
     "optim.steps=4",
     "optim.warmup_steps=2",
     "optim.batch_size=2",
