@@ -69,11 +69,11 @@ def evaluate_people(config: Config, videos: ClipSource | None = None, name: str 
     ``videos``: a source that is open already. ``name`` goes into the names of the files.
     """
     require_writable(config.output / "metrics.json")
+    detector = open_detector(config)
     videos = videos or build_videos(config, config.split)
     data = load_split(config, config.split, videos)
     if data.annotations.empty:
         raise InputError(f"split: {config.split} has no annotations to score against; use export")
-    detector = open_detector(config)
     boxes = boxes_to_score(config, config.split, data)
     detections, unread = score_people(config, detector, videos, boxes, data.keyframes)
     if unread and detections.empty:

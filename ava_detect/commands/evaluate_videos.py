@@ -77,9 +77,10 @@ def evaluate_videos(config: Config) -> Classification:
     """Score a labelled split; write `predictions.csv` and `metrics.json`."""
     require_writable(config.output / "metrics.json")
     label_map = build_label_map(config)
+    classifier = open_classifier(config)
     videos = build_videos(config, config.split)
     listed, missing = load_kinetics(config, config.split, videos)
-    read, scores, unread = score_videos(config, open_classifier(config), videos, listed)
+    read, scores, unread = score_videos(config, classifier, videos, listed)
     if not len(read):
         raise InputError(f"none of the {len(listed)} videos could be read; {unread[0].reason}")
     table = listed.iloc[read].reset_index(drop=True)

@@ -24,9 +24,9 @@ def export(config: Config, path: Path, videos: ClipSource | None = None) -> str:
     Of several processes the main one does so; the others return "".
     """
     require_writable(path)
+    detector = open_detector(config)
     videos = videos or build_videos(config, config.split)
     data = load_split(config, config.split, videos)
-    detector = open_detector(config)
     boxes = boxes_to_score(config, config.split, data)
     detections, unread = score_people(config, detector, videos, boxes, data.keyframes)
     if not distributed.is_main():

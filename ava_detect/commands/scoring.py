@@ -34,7 +34,11 @@ from ava_eval.errors import InputError
 
 
 def open_detector(config: Config) -> Detector:
-    """The detector of `weights=FILE`, which the config must fit."""
+    """The detector of `weights=FILE`, which the config must fit.
+
+    Opened before the videos: what is wrong with it shows at once, and they take minutes to look
+    through.
+    """
     if config.weights is None:
         raise InputError("weights: expected weights=FILE, the checkpoint to use; got none")
     detector = load_detector(config.weights, config, str(build_device(config)), config.precision)

@@ -97,6 +97,13 @@ def test_every_scored_box_has_every_class_once(world: Path, run: Path) -> None:
     assert len(detections[keys].merge(people.drop_duplicates())) == len(detections)
 
 
+def test_an_unlabelled_split_is_not_evaluated(
+    world: Path, run: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert detect("evaluate", world, run, f"weights={run / 'final.pt'}", "split=test") == 2
+    assert "error: split: test has no annotations" in capsys.readouterr().err
+
+
 def test_the_export_of_the_unlabelled_split_is_a_valid_file(world: Path, run: Path) -> None:
     target = run / "submission.csv"
     words = [f"weights={run / 'final.pt'}", "-o", str(target), "split=test"]
