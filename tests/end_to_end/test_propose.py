@@ -24,7 +24,7 @@ from ava_detect.cli import main
 from ava_detect.commands import propose as command
 from ava_detect.commands.people import load_proposals
 from ava_detect.config import load_config
-from ava_detect.proposals.files import file_digest
+from ava_detect.proposals.files import file_digest, read_proposals
 from ava_detect.proposals.proposer import Proposer
 from ava_detect.proposals.torchvision_rcnn import build_faster_rcnn, save_weights
 from ava_detect.synthetic import make_world
@@ -494,3 +494,17 @@ def test_a_training_that_cannot_be_is_refused_first(
     assert main(train_words(nowhere, tmp_path / "run", setting)) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_detectron2_trains_and_proposes(detect, world: Path, tmp_path: Path) -> None:
+    """A run that was interrupted ends as one that was not."""
+    pytest.importorskip("detectron2.model_zoo")
+    kind = ("proposer.kind=detectron2", "proposer.config=small")
+    assert main(train_words(world, tmp_path, *kind, "proposer.weights=null")) == 0
+    trained = (*kind, f"proposer.weights={tmp_path / 'proposer_detectron2.pth'}")
+    whole, interrupted = tmp_path / "whole", tmp_path / "interrupted"
+    assert detect(whole, *trained) == (0, num_batches(world))
+    assert detect(interrupted, *trained, batches=3) == (130, 3)
+    assert detect(interrupted, *trained) == (0, num_batches(world) - 3)
+    assert_same_files(interrupted, whole)
+    assert not read_proposals(whole / NAME)[0].empty
