@@ -26,6 +26,13 @@ def forks(_own_cache: None) -> Iterator[Forks]:
         yield forks
 
 
+@pytest.fixture(autouse=True)
+def _no_job_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "forks" in request.fixturenames:
+        request.getfixturevalue("forks").end_jobs()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Indices of the tests' videos do not pile up in the user's cache."""

@@ -76,8 +76,8 @@ class Classification:
 def evaluate_videos(config: Config) -> Classification:
     """Score a labelled split; write `predictions.csv` and `metrics.json`."""
     require_writable(config.output / "metrics.json")
-    label_map = build_label_map(config)
     classifier = open_classifier(config)
+    label_map = build_label_map(config)
     videos = build_videos(config, config.split)
     listed, missing = load_kinetics(config, config.split, videos)
     read, scores, unread = score_videos(config, classifier, videos, listed)

@@ -36,8 +36,7 @@ from ava_eval.errors import InputError
 def open_detector(config: Config) -> Detector:
     """The detector of `weights=FILE`, which the config must fit.
 
-    Opened before the videos: what is wrong with it shows at once, and they take minutes to look
-    through.
+    Call it before ``build_videos``, which can take minutes: a wrong file shows at once.
     """
     if config.weights is None:
         raise InputError("weights: expected weights=FILE, the checkpoint to use; got none")
@@ -54,7 +53,10 @@ def open_detector(config: Config) -> Detector:
 
 
 def open_classifier(config: Config) -> Detector:
-    """The classifier of whole clips of `weights=FILE`, which the config must fit."""
+    """The classifier of whole clips of `weights=FILE`, which the config must fit.
+
+    Call it before ``build_videos``, which can take minutes: a wrong file shows at once.
+    """
     if config.weights is None:
         raise InputError("weights: expected weights=FILE, the checkpoint to use; got none")
     loaded, label_map = load_model(config.weights, config), build_label_map(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -243,7 +244,8 @@ class SlowFast(nn.Module):
         """
         slow = fast = None
         if self.slow is not None:
-            indices = self.slow_indices(frames.shape[2], self.alpha)
+            num_frames = operator.index(frames.shape[2])  # a plain number, even to a compiler
+            indices = self.slow_indices(num_frames, self.alpha)
             slow = self.slow.stem(take_frames(frames, indices))
         if self.fast is not None:
             fast = self.fast.stem(self.fast_input(frames))

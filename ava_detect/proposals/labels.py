@@ -73,7 +73,8 @@ def _best_people(
     min_iou: float,
 ) -> np.ndarray:
     """Return for each box f64[N,4] the person i64[N] of its keyframe that it stands for, or -1."""
-    from scipy.optimize import linear_sum_assignment  # a second, for runs that label no proposals
+    # Imported here, for it takes a second that runs without proposals save.
+    from scipy.optimize import linear_sum_assignment
 
     best = np.full(len(boxes), NO_MATCH, dtype=np.int64)
     people_of = pd.Series(np.arange(len(people))).groupby(person_keyframe, sort=False).indices

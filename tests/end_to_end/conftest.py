@@ -8,9 +8,9 @@ import torch
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """As many as the processes have that tests start: the last bits of a convolution depend on it.
+    """One thread, as in the processes that tests start: the last bits of results depend on it.
 
-    And images are tiny here.
+    Images are tiny here, so that more threads would not help.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -120,6 +120,7 @@ def test_weights_of_another_shape(world: Path, capsys: pytest.CaptureFixture) ->
         ("evaluate", [], "weights: expected weights=FILE"),
         ("evaluate", ["weights=nowhere.pt"], "nowhere.pt"),
         ("evaluate", ["weights=nowhere.pt", "data.root=nowhere"], "nowhere.pt"),
+        ("export", ["-o", "x.csv", "weights=nowhere.pt", "data.root=nowhere"], "nowhere.pt"),
         ("train", ["data.train.annotations=[]"], "data.train: expected annotations or keyframes"),
         ("train", ["data.train.annotations=[nowhere.csv]"], "nowhere.csv"),
         ("train", ["data.label_map=nowhere.pbtxt"], "nowhere.pbtxt"),

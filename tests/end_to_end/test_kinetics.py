@@ -113,6 +113,12 @@ def test_lists_of_paths_give_the_same_score(world: Path, run: Path, tmp_path: Pa
     assert same == (run / "predictions.csv").read_text()
 
 
+def test_wrong_weights_show_before_wrong_data(capsys) -> None:
+    words = ["evaluate", "demo/kinetics", "data.root=nowhere", "weights=nowhere.pt"]
+    assert main(words) == 2
+    assert "error: nowhere.pt: " in capsys.readouterr().err
+
+
 def test_videos_that_have_vanished(world: Path, run: Path, tmp_path: Path, capsys) -> None:
     there = tmp_path / "world"
     shutil.copytree(world, there)

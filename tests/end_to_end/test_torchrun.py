@@ -77,7 +77,7 @@ def run(world: Path, forks: Forks) -> Run:
             )
             for rank in range(processes)
         ]
-        codes = [forks.wait(job) for job in jobs]
+        codes = forks.join(jobs)
         assert codes == [0] * processes, log.read_text()
         return log.read_text()
 
@@ -140,9 +140,16 @@ def test_two_processes_train_as_one(runs: tuple[Path, Path]) -> None:
         torch.testing.assert_close(other[key], value, rtol=1e-5, atol=1e-5, msg=key)
 
 
-def test_two_processes_score_as_one(run: Run, runs: tuple[Path, Path]) -> None:
-    for processes, output in enumerate(runs, 1):
-        run(output, "evaluate", f"weights={runs[0] / 'final.pt'}", processes=processes)
+@pytest.mark.parametrize("launcher", ["forks", pytest.param("torchrun", marks=pytest.mark.slow)])
+def test_two_processes_score_as_one(
+    launcher: str, world: Path, run: Run, runs: tuple[Path, Path]
+) -> None:
+    weights = f"weights={runs[0] / 'final.pt'}"
+    run(runs[0], "evaluate", weights)
+    if launcher == "torchrun":
+        torchrun(*words_of(world, runs[1], "evaluate", weights))
+    else:
+        run(runs[1], "evaluate", weights, processes=2)
     found = [read_detections(folder / "detections.csv") for folder in runs]
     pd.testing.assert_frame_equal(*found, rtol=0, atol=1e-6)
     means = [json.loads((folder / "metrics.json").read_text())["mAP"] for folder in runs]

@@ -19,10 +19,9 @@ def test_alone_without_any_set_up(toy_model):
 @pytest.fixture
 def two_ranks(forks, tmp_path):
     """What `rank_job.py` reports from both of its processes."""
-    output = tmp_path / "output"
-    job = "tests.engine.rank_job:report"
-    jobs = [forks.start(output, job, rank, tmp_path) for rank in range(2)]
-    assert [forks.wait(job) for job in jobs] == [0, 0], output.read_text()
+    log = tmp_path / "log"
+    ranks = [forks.start(log, "tests.engine.rank_job:report", n, tmp_path) for n in range(2)]
+    assert forks.join(ranks) == [0, 0], log.read_text()
     return [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
 
