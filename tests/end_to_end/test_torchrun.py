@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,12 +10,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
+from ava_detect.cli import main
 from ava_detect.synthetic import make_world
 from ava_eval import read_detections
 from tests.forks import ROOT, Forks
@@ -114,10 +117,12 @@ def losses(folder: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def runs(world: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def runs(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """What one process has trained, and what two have."""
     one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
-    assert run(one, "train").splitlines()[-1] == str(one / "final.pt")
+    with redirect_stdout(io.StringIO()) as said:
+        assert main(words_of(world, one, "train")) == 0
+    assert said.getvalue().splitlines() == [str(one / "final.pt")]
     assert torchrun(*words_of(world, two, "train")).splitlines() == [str(two / "final.pt")]
     return one, two
 
@@ -140,16 +145,10 @@ def test_two_processes_train_as_one(runs: tuple[Path, Path]) -> None:
         torch.testing.assert_close(other[key], value, rtol=1e-5, atol=1e-5, msg=key)
 
 
-@pytest.mark.parametrize("launcher", ["forks", pytest.param("torchrun", marks=pytest.mark.slow)])
-def test_two_processes_score_as_one(
-    launcher: str, world: Path, run: Run, runs: tuple[Path, Path]
-) -> None:
+def test_two_processes_score_as_one(world: Path, run: Run, runs: tuple[Path, Path]) -> None:
     weights = f"weights={runs[0] / 'final.pt'}"
     run(runs[0], "evaluate", weights)
-    if launcher == "torchrun":
-        torchrun(*words_of(world, runs[1], "evaluate", weights))
-    else:
-        run(runs[1], "evaluate", weights, processes=2)
+    torchrun(*words_of(world, runs[1], "evaluate", weights))
     found = [read_detections(folder / "detections.csv") for folder in runs]
     pd.testing.assert_frame_equal(*found, rtol=0, atol=1e-6)
     means = [json.loads((folder / "metrics.json").read_text())["mAP"] for folder in runs]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import builtins
 import pickle
 import re
-import subprocess
 import sys
 from collections import OrderedDict
 
@@ -73,10 +72,13 @@ def test_what_detectron2_lacks_is_named(detectron2, monkeypatch, module, remedy)
         require_detectron2()
 
 
-@pytest.mark.slow
-def test_importing_the_adapter_does_not_import_detectron2():
-    program = "import sys, ava_detect.proposals.detectron; sys.exit('detectron2' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+def has_loaded_detectron2() -> bool:
+    return "detectron2" in sys.modules
+
+
+def test_importing_the_adapter_does_not_import_detectron2(forks, tmp_path):
+    forks.start(tmp_path / "log", "tests.proposals.test_detectron:has_loaded_detectron2")
+    assert forks.wait() == 0, (tmp_path / "log").read_text()
 
 
 def test_training_finds_the_people(small, world):
